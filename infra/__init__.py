@@ -1,0 +1,1 @@
+"""What is provisioned: one component a file, fed by frozen settings."""

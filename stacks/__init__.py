@@ -1,0 +1,1 @@
+"""How an environment is composed and operated; each command runs as ``python -m stacks.<name>``."""
