@@ -1,0 +1,7 @@
+"""The service: LangGraph graphs behind an HTTP interface, with their state in PostgreSQL."""
+
+import os
+
+# LangGraph reads this once, when it is first imported. Without it a checkpoint may name any Python callable, and
+# loading the checkpoint would call it. With it, only LangGraph's own safe types and those of the graph's schema load.
+os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
