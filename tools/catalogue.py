@@ -1,0 +1,74 @@
+"""The binaries this project uses: one row each, with the ways to come by it. tools/obtain.py does the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE.parent / ".tools"
+
+
+class Unavailable(Exception):
+    """One way did not lead to the tool; the message is the reason in one line."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """An official archive. {version}, {system} and {machine} are filled in."""
+
+    archive: str
+    checksums: str  # sha256sum format: "<hex>  <file name>" a line
+    member: str  # the binary's path inside the archive
+    systems: tuple[str, ...] = ("linux", "darwin")
+    machines: tuple[tuple[str, str], ...] = (
+        ("x86_64", "x64"),
+        ("amd64", "x64"),
+        ("aarch64", "arm64"),
+        ("arm64", "arm64"),
+    )
+
+
+@dataclass(frozen=True)
+class GoBuild:
+    """A package of a module that is pinned by a go.mod and go.sum of ours."""
+
+    module: Path
+    package: str
+    flags: tuple[str, ...] = ()
+    wait: str = ""  # how long a cold build takes on two cores
+
+
+@dataclass(frozen=True)
+class Tool:
+    name: str
+    version: str
+    version_command: tuple[str, ...]
+    release: Release | None = None
+    go: GoBuild | None = None
+
+
+PULUMI = Tool(
+    name="pulumi",
+    version="3.259.0",  # the newest tag of pkg/v3 that the Go module proxy serves (docs/decisions)
+    version_command=("version",),
+    # Addresses as in Pulumi's own npm launcher (pulumi/pulumi, 2026) and pulumi/actions get-version.ts.
+    # The digest comes from the release's own list on the same host: it catches a damaged or truncated
+    # transfer, not a compromised host. The Go build needs no such trust: go.sum is committed.
+    release=Release(
+        archive="https://get.pulumi.com/releases/sdk/pulumi-v{version}-{system}-{machine}.tar.gz",
+        checksums="https://get.pulumi.com/releases/sdk/pulumi-{version}-checksums.txt",
+        member="pulumi/pulumi",
+    ),
+    go=GoBuild(
+        module=HERE / "pulumi",
+        package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+        flags=(
+            "-tags=osusergo,grpcnotrace",
+            "-ldflags=-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{version}",
+        ),
+        wait="about 5 minutes",
+    ),
+)
+
+TOOLS = {tool.name: tool for tool in (PULUMI,)}
