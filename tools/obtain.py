@@ -160,9 +160,9 @@ def main(arguments: list[str]) -> int:
             except Unavailable as reason:
                 missing[name] = str(reason)
     if options.json:
-        rows: list[dict[str, object]] = [asdict(tool) | {"path": str(tool.path)} for tool in found]
-        rows += [{"name": name, "missing": reason} for name, reason in missing.items()]
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        have = [asdict(tool) | {"path": str(tool.path)} for tool in found]
+        have_not = [{"name": name, "missing": reason} for name, reason in missing.items()]
+        sys.stdout.write(json.dumps([*have, *have_not], indent=2) + "\n")
     else:
         _print_table(found, missing)
     return Exit.MISSING if missing else Exit.OK

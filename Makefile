@@ -1,0 +1,54 @@
+# Short names for the project's commands; what they do is in the Python modules they run.
+STACK ?= dev
+PORT ?= 8000
+
+RUN := .venv/bin/python -m
+READY := .venv/ready
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header $(LOCK)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down preview serve tools test test-quick check bench lock
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  Variables: STACK=dev|prod, PORT=8000"
+
+setup: $(READY) ## Make .venv with the pinned packages (the others do it when needed)
+
+$(READY): requirements/dev.txt requirements/uv.txt tools/setup.py
+	@python3 tools/setup.py
+
+up: $(READY) ## Apply STACK on the embedded cloud and start the service on PORT
+	@$(RUN) stacks.up --stack '$(STACK)' --port '$(PORT)'
+
+down: $(READY) ## Stop the service, destroy STACK on the embedded cloud, remove what they kept
+	@$(RUN) stacks.down --stack '$(STACK)'
+
+preview: $(READY) ## Show what STACK is made of, in process and without any cloud
+	@$(RUN) stacks.capture --stack '$(STACK)'
+
+serve: $(READY) ## Run the service in the foreground on PORT
+	@$(RUN) app serve --port '$(PORT)'
+
+tools: $(READY) ## Find, download or build the pinned binaries
+	@$(RUN) tools.obtain
+
+test: $(READY) ## Run every tier of tests that this machine can run, and say which it cannot
+	@$(RUN) tools.tiers
+
+test-quick: $(READY) ## Run the tests that need Python packages only
+	@$(RUN) tools.tiers --quick
+
+check: $(READY) ## Lint, formatting and types
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) basedpyright
+
+bench: $(READY) ## Measure: the preview in process against the engine's
+	@$(RUN) tests.bench
+
+lock: $(READY) ## Resolve the requirement files again (LOCK=--upgrade for newer versions)
+	@$(COMPILE) pyproject.toml --group app --group infra --group dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --group app -c requirements/dev.txt -o requirements/app.txt
+	@$(COMPILE) pyproject.toml --group infra -c requirements/dev.txt -o requirements/infra.txt
+	@echo uv | $(COMPILE) - -o requirements/uv.txt

@@ -1,0 +1,58 @@
+"""Run the tests (`make test`): obtain the tools first, and say in one line which tier is left out and why."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from rich.markup import escape
+
+from stacks.terminal import console, errors, run_command
+from tools.activity import shown
+from tools.catalogue import Unavailable
+from tools.obtain import obtain
+
+ROOT = Path(__file__).resolve().parent.parent
+TIERS = {"engine": "pulumi"}  # pytest marker → the tool its tests cannot do without
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.tiers", description="Run the tests.")
+    parser.add_argument("--quick", action="store_true", help="only the tests that need Python packages and no tool")
+    parser.add_argument("rest", nargs="*", metavar="-- ARGUMENT", help="passed on to pytest")
+    options = parser.parse_args(arguments)
+    left_out = dict.fromkeys(TIERS, "make test runs it") if options.quick else missing_tiers()
+    for tier, reason in left_out.items():
+        console.print(f"[yellow]left out:[/] tier {tier}: {escape(reason)}", soft_wrap=True)
+    return run_pytest(list(left_out), options.rest)
+
+
+def missing_tiers() -> dict[str, str]:
+    """The tiers whose tool cannot be had, with the reason; the other tools are ready afterwards."""
+    missing: dict[str, str] = {}
+    for tier, tool in TIERS.items():
+        try:
+            with shown(errors) as report:
+                found = obtain(tool, report)
+        except Unavailable as reason:
+            missing[tier] = str(reason)
+        else:
+            console.print(f"tier {tier}: {found.name} {found.version} ({found.origin})", soft_wrap=True)
+    return missing
+
+
+def run_pytest(without: list[str], rest: list[str]) -> int:
+    """Become pytest: its closing line is the last one, and its exit code is ours."""
+    # Two workers on two cores; a file stays on one worker, which keeps a file's fixtures (a database, a stack) in one.
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
+    if without:
+        command += ["-m", " and ".join(f"not {tier}" for tier in without)]
+    sys.stdout.flush()
+    os.chdir(ROOT)
+    os.execv(command[0], [*command, *rest])  # noqa: S606  our own interpreter with our own arguments
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
