@@ -1,0 +1,65 @@
+"""EKS add-ons: which, in what order, with which settings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.versions import ADD_ONS
+
+SYSTEM_TAINT = "CriticalAddonsOnly"
+_TOLERATION = {"key": SYSTEM_TAINT, "operator": "Exists"}
+
+
+@dataclass(frozen=True)
+class AddOn:
+    """One add-on and its configuration, in the shape of the add-on's own JSON schema."""
+
+    name: str
+    configuration: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+BEFORE_NODES = (
+    AddOn(
+        "vpc-cni",
+        {
+            # Policies are accepted and not enforced unless this is on.
+            "enableNetworkPolicy": "true",
+            "env": {
+                "ENABLE_PREFIX_DELEGATION": "true",  # 110 pods a node instead of the ENI limit
+                "WARM_PREFIX_TARGET": "1",
+                "NETWORK_POLICY_ENFORCING_MODE": "standard",
+            },
+            "nodeAgent": {"enablePolicyEventLogs": "false"},  # they cost a CPU core a node
+        },
+    ),
+    AddOn("kube-proxy"),
+    AddOn("eks-pod-identity-agent"),
+)
+
+AFTER_NODES = (
+    # CoreDNS tolerates CriticalAddonsOnly by default; two controllers need telling.
+    AddOn("coredns", {"autoScaling": {"enabled": True}, "tolerations": [_TOLERATION]}),
+    AddOn("metrics-server", {"tolerations": [_TOLERATION]}),
+    AddOn("aws-ebs-csi-driver", {"controller": {"tolerations": [_TOLERATION]}}),
+    AddOn("eks-node-monitoring-agent"),
+    AddOn("aws-secrets-store-csi-driver-provider"),
+)
+
+
+def add_on(prefix: str, row: AddOn, cluster_name: pulumi.Input[str], opts: pulumi.ResourceOptions) -> aws.eks.Addon:
+    """One managed add-on at its pinned version."""
+    return aws.eks.Addon(
+        f"{prefix}-{row.name}",
+        cluster_name=cluster_name,
+        addon_name=row.name,
+        addon_version=ADD_ONS[row.name].version,
+        configuration_values=json.dumps(row.configuration, sort_keys=True) if row.configuration else None,
+        resolve_conflicts_on_create="OVERWRITE",
+        resolve_conflicts_on_update="PRESERVE",
+        opts=opts,
+    )

@@ -1,0 +1,161 @@
+"""Karpenter and what it may launch: an on-demand base and a Spot pool over many types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.aws import node_provisioning
+from infra.aws.nodes import node_tags
+from infra.component import Component
+from infra.kubernetes.service import SPREAD_LABEL
+from infra.settings import Settings
+from infra.versions import CHARTS, NODE_IMAGE
+
+# Pods spread evenly over four virtual domains, one of which is on demand: about 25 % of them have a floor
+# that Spot cannot take (karpenter.sh/docs/concepts/scheduling, on-demand/spot ratio split).
+DOMAINS = {"on-demand": ["1"], "spot": ["2", "3", "4"]}
+
+
+class Karpenter(Component):
+    """The controller, from its pinned charts; CRDs in a Release of their own because Helm never upgrades them.
+
+    Produces: Release karpenter-crd, Release karpenter.
+    """
+
+    release: Release
+
+    def __init__(
+        self, name: str, settings: Settings, queue_name: pulumi.Input[str], opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__(name, opts)
+        crds = self._release("karpenter-crd", {}, self.child())
+        self.release = self._release(
+            "karpenter",
+            {
+                "settings": {"clusterName": settings.name, "interruptionQueue": queue_name},
+                "serviceAccount": {"name": node_provisioning.SERVICE_ACCOUNT},
+                "replicas": 2,
+                "controller": {
+                    "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
+                },
+            },
+            self.child(depends_on=[crds]),
+        )
+        self.register_outputs({})
+
+    def _release(self, chart: str, values: dict[str, Any], opts: pulumi.ResourceOptions) -> Release:
+        pin, location = CHARTS[chart]
+        return Release(
+            chart,
+            ReleaseArgs(
+                name=chart,
+                chart=location,
+                version=pin.version,
+                namespace=node_provisioning.NAMESPACE,
+                values=values,
+                skip_crds=True,
+                atomic=True,  # an interrupted install must not leave the release "pending"
+                timeout=600,
+            ),
+            opts=opts,
+        )
+
+
+class NodePools(Component):
+    """The pools. Their finalizers need the controller, so they depend on it and go before it.
+
+    Produces: EC2NodeClass, NodePool on-demand, NodePool spot.
+    """
+
+    pools: list[pulumi.Resource]
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        node_role_name: pulumi.Input[str],
+        disk_key: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(name, opts)
+        node_class = kubernetes.apiextensions.CustomResource(
+            f"{name}-class",
+            api_version="karpenter.k8s.aws/v1",
+            kind="EC2NodeClass",
+            metadata=ObjectMetaArgs(name="workers"),
+            spec=_node_class(settings, node_role_name, disk_key),
+            opts=self.child(),
+        )
+        self.pools = [
+            kubernetes.apiextensions.CustomResource(
+                f"{name}-{capacity}",
+                api_version="karpenter.sh/v1",
+                kind="NodePool",
+                metadata=ObjectMetaArgs(name=capacity),
+                spec=_node_pool(settings, capacity),
+                opts=self.child(depends_on=[node_class]),
+            )
+            for capacity in DOMAINS
+        ]
+        self.register_outputs({})
+
+
+def _node_class(settings: Settings, role: pulumi.Input[str], disk_key: pulumi.Input[str]) -> dict[str, Any]:
+    workers = settings.nodes.workers
+    ours = [{"tags": {"karpenter.sh/discovery": settings.name}}]
+    return {
+        "role": role,
+        "amiSelectorTerms": [{"alias": f"{NODE_IMAGE.name}@{NODE_IMAGE.version}"}],
+        "subnetSelectorTerms": ours,
+        "securityGroupSelectorTerms": ours,
+        "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1},
+        "blockDeviceMappings": [
+            {
+                "deviceName": "/dev/xvda",
+                "ebs": {
+                    "volumeSize": f"{workers.disk_gib}Gi",
+                    "volumeType": "gp3",
+                    "encrypted": True,
+                    "kmsKeyID": disk_key,
+                    "deleteOnTermination": True,
+                },
+            }
+        ],
+        # With prefix delegation; else Karpenter counts the ENI limit, 58 on a 2xlarge.
+        "kubelet": {"maxPods": workers.max_pods},
+        "tags": node_tags(settings, "worker"),
+    }
+
+
+def _node_pool(settings: Settings, capacity: str) -> dict[str, Any]:
+    workers = settings.nodes.workers
+
+    def one_of(key: str, values: list[str]) -> dict[str, Any]:
+        return {"key": key, "operator": "In", "values": values}
+
+    return {
+        "template": {
+            "spec": {
+                "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "workers"},
+                "requirements": [
+                    one_of("karpenter.sh/capacity-type", [capacity]),
+                    one_of("kubernetes.io/arch", ["amd64"]),
+                    one_of("node.kubernetes.io/instance-type", sorted(workers.instance_types)),
+                    one_of(SPREAD_LABEL, DOMAINS[capacity]),
+                ],
+                "expireAfter": "336h",  # two weeks: a node older than its patches is a finding
+                "terminationGracePeriod": "15m",
+            }
+        },
+        "disruption": {
+            "consolidationPolicy": "WhenEmptyOrUnderutilized",
+            "consolidateAfter": "5m",
+            "budgets": [{"nodes": "10%"}],
+        },
+        "limits": {"nodes": str(workers.max_nodes)},
+    }

@@ -1,0 +1,178 @@
+"""The whole program in process: no engine, no cloud, seconds. Records every registration with its options.
+
+``python -m stacks.capture --stack prod`` prints the graph as a tree (``make preview STACK=prod``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextvars
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import pulumi
+from google.protobuf import json_format, struct_pb2
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.stack import Stack, wait_for_rpcs
+
+from infra.settings import PROJECT, Settings
+from stacks.configuration import read_stack, settings_of, with_checkout_image
+from stacks.graph import UNKNOWN, Graph, Options, Resource, Secret
+from stacks.terminal import run_command
+
+# Wire constants (pulumi/pulumi sdk/python/lib/pulumi/runtime/rpc.py).
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a marker on the wire
+_STACK = "pulumi:pulumi:Stack"
+
+Creator = Callable[[str, str, str, Mapping[str, Any], str], tuple[str, dict[str, Any]]]
+
+
+def capture(settings: Settings, stack: str | None = None, *, preview: bool = True) -> Graph:
+    """The graph of an environment.
+
+    In preview mode outputs that only the cloud can give are unknown, as in a first ``pulumi preview``; in update mode
+    they are the embedded cloud's, deterministic for a URN. Raises whatever the program raises.
+    """
+    from stacks.platform import build
+
+    return capture_program(lambda: build(settings), stack or settings.environment, settings.region, preview=preview)
+
+
+def capture_program(program: Callable[[], None], stack: str, region: str, *, preview: bool = True) -> Graph:
+    """The graph that any program registers. A context of its own keeps two captures apart."""
+    return contextvars.copy_context().run(_capture, program, stack, region, preview)
+
+
+def _capture(program: Callable[[], None], stack: str, region: str, preview: bool) -> Graph:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    monitor = _Monitor(region, preview)
+    try:
+        mocks.set_mocks(_NoMocks(), project=PROJECT, stack=stack, preview=preview, monitor=monitor)
+
+        async def run() -> None:
+            program()
+            await wait_for_rpcs()
+            root = pulumi.runtime.settings.get_root_resource()
+            if isinstance(root, Stack):
+                exported = await rpc.serialize_properties(root.outputs, {})
+                monitor.exports = plain(json_format.MessageToDict(exported))
+
+        loop.run_until_complete(run())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+    return Graph(stack, preview, tuple(monitor.recorded), monitor.exports)
+
+
+class _NoMocks(mocks.Mocks):
+    """set_mocks wants mocks; our monitor answers registrations itself and the program may not call functions."""
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise RuntimeError(f"the program looked up {args.token}: it must be a pure function of its settings")
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> Any:
+        raise RuntimeError(f"{args.name}: reading an existing resource is a look-up, which the program may not do")
+
+
+class _Monitor(mocks.MockMonitor):
+    def __init__(self, region: str, preview: bool) -> None:
+        super().__init__(_NoMocks())
+        self.recorded: list[Resource] = []
+        self.exports: dict[str, Any] = {}
+        self._region, self._preview = region, preview
+        self._created = None if preview else _creator()
+
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        # The engine's form: the types of all ancestors but the stack.
+        ancestors = parent.split("::")[2] if parent else _STACK
+        qualified = type_ if ancestors == _STACK else f"{ancestors}${type_}"
+        return super().make_urn("", qualified, name)
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
+        urn = self.make_urn(request.parent, request.type, request.name)
+        if request.type == _STACK:
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        inputs = plain(json_format.MessageToDict(request.object))
+        outputs, identifier = request.object, ""
+        if self._created and request.custom:
+            known = {key: value.value if isinstance(value, Secret) else value for key, value in inputs.items()}
+            identifier, computed = self._created(request.type, request.name, urn, known, self._region)
+            outputs = struct_pb2.Struct()
+            outputs.update({**json_format.MessageToDict(request.object), **computed})
+        self.recorded.append(_resource(request, urn, inputs, plain(json_format.MessageToDict(outputs)), identifier))
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=outputs)
+
+
+def _creator() -> Creator:
+    from stacks.embedded.outputs import created
+
+    return created
+
+
+def _resource(request: Any, urn: str, inputs: dict[str, Any], outputs: dict[str, Any], identifier: str) -> Resource:
+    return Resource(
+        urn=urn,
+        type=request.type,
+        name=request.name,
+        custom=request.custom,
+        parent=request.parent,
+        inputs=inputs,
+        outputs=outputs,
+        id=identifier,
+        dependencies=tuple(sorted(request.dependencies)),
+        property_dependencies={
+            key: tuple(sorted(row.urns)) for key, row in request.propertyDependencies.items() if row.urns
+        },
+        options=Options(
+            protect=request.protect,
+            retain_on_delete=request.retainOnDelete,
+            delete_before_replace=request.deleteBeforeReplace,
+            deleted_with=request.deletedWith,
+            ignore_changes=tuple(request.ignoreChanges),
+            aliases=tuple(alias.urn or alias.spec.name for alias in request.aliases),
+            provider=request.provider.rsplit("::", 1)[0],
+        ),
+    )
+
+
+def plain(value: Any) -> Any:
+    """A wire value as plain data: UNKNOWN, Secret, whole numbers as int."""
+    if isinstance(value, dict):
+        mapping = cast("dict[str, Any]", value)
+        if mapping.get(_SIGNATURE) == _SECRET:
+            return Secret(plain(mapping.get("value")))
+        return {key: plain(item) for key, item in mapping.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in cast("list[Any]", value)]
+    if value == rpc.UNKNOWN:
+        return UNKNOWN
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def main(arguments: list[str]) -> None:
+    """Print a stack's graph as a tree, or as JSON."""
+    from stacks.tree import as_json, print_tree
+
+    parser = argparse.ArgumentParser(prog="python -m stacks.capture", description=main.__doc__)
+    parser.add_argument("--stack", default="dev", help="which Pulumi.<stack>.yaml (default: dev)")
+    parser.add_argument("--update", action="store_true", help="with the embedded cloud's outputs instead of unknowns")
+    parser.add_argument("--json", action="store_true", help="the whole graph, for machines")
+    chosen = parser.parse_args(arguments)
+    config, stand_in = with_checkout_image(read_stack(chosen.stack))
+    settings = settings_of(config, f"Pulumi.{chosen.stack}.yaml")
+    graph = capture(settings, chosen.stack, preview=not chosen.update)
+    if chosen.json:
+        sys.stdout.write(as_json(graph) + "\n")
+    else:
+        print_tree(graph, stand_in_image=stand_in)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
