@@ -214,12 +214,13 @@ def _connections(settings: Settings) -> Iterator[Problem]:
 def _storage(settings: Settings) -> Iterator[Problem]:
     database = settings.database
     # RDS: the autoscaling threshold must be at least 10 % above the allocated storage (RDS user guide, storage autoscaling).
-    if database.max_storage_gib < database.storage_gib * 1.1:
+    least = -(-database.storage_gib * 11 // 10)
+    if database.max_storage_gib < least:
         yield Problem(
             "database.maxStorageGib",
             database.max_storage_gib,
             f"must be at least 10 % above storageGib={database.storage_gib}",
-            f"Set it to {math.ceil(database.storage_gib * 1.1)} or more.",
+            f"Set it to {least} or more.",
         )
     if settings.cache.multi_az and settings.cache.replicas == 0:
         yield Problem("cache.multiAz", True, "needs a replica in another zone", "Set cache.replicas to 1 or more.")

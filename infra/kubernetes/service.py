@@ -147,7 +147,7 @@ def _container(settings: Settings, image: str, backends: Backends) -> core.Conta
         env=[
             core.EnvVarArgs(name="AGENT_DATABASE_URL", value=_database_url(backends.database_address)),
             core.EnvVarArgs(name="AGENT_DATABASE_PASSWORD_FILE", value=f"{MOUNT_PATH}/database-password"),
-            core.EnvVarArgs(name="AGENT_POOL_SIZE", value=str(settings.database.pool_size)),
+            core.EnvVarArgs(name="AGENT_POOL_MAX_SIZE", value=str(settings.database.pool_size)),
         ],
         resources=core.ResourceRequirementsArgs(
             requests={"cpu": service.cpu_request, "memory": service.memory_request},

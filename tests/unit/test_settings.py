@@ -1,0 +1,107 @@
+"""A configuration is either whole and sound, or refused with what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.problems import SettingsError
+from infra.settings import load
+from tests.environments import REMOVED, config_of, settings_of
+
+
+def refusal(stack: str, changes: dict[str, Any]) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load(config_of(stack, changes))
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_shipped_environments_are_accepted(stack: str) -> None:
+    assert load(config_of(stack)).environment == stack
+
+
+BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("dev", {"region": REMOVED}, ["region=(absent)", "required"]),
+    ("dev", {"region": "mars"}, ["region='mars'", "pattern"]),
+    ("dev", {"database.multiAz": "yes"}, ["database.multiAz='yes'", "boolean"]),
+    ("dev", {"database.storageGib": "fifty"}, ["database.storageGib='fifty'", "integer"]),
+    ("dev", {"database.pooSize": 4}, ["database.pooSize=4", "no such setting", "Did you mean poolSize?"]),
+    ("dev", {"databse": {}}, ["databse={}", "Did you mean database?"]),
+    ("dev", {"environment": "staging"}, ["environment='staging'", "'dev' or 'prod'"]),
+    ("dev", {"network.zones.1.private": "10.20.32.0/19"}, ["network.zones.1.private=10.20.32.0/19", "overlaps network.zones.0.private"]),
+    ("dev", {"network.zones.0.data": "10.99.0.0/24"}, ["network.zones.0.data=10.99.0.0/24", "outside network.cidr=10.20.0.0/16"]),
+    ("dev", {"network.zones.0.data": "10.20.10.5/24"}, ["network.zones.0.data='10.20.10.5/24'"]),
+    ("dev", {"network.zones.0.name": "eu-west-1a"}, ["network.zones.0.name=eu-west-1a", "region us-east-1"]),
+    ("dev", {"network.zones.1.name": "us-east-1a"}, ["network.zones=us-east-1a", "twice"]),
+    ("dev", {"network.cidr": "10.0.0.0/8"}, ["network.cidr=10.0.0.0/8", "/16 to /28"]),
+    ("dev", {"cluster.version": "1.29"}, ["cluster.version=1.29", "1.36"]),
+    ("dev", {"cluster.publicAccessCidrs": []}, ["cluster.publicAccessCidrs=[]", "cluster.publicEndpoint: false"]),
+    ("dev", {"cluster.publicAccessCidrs": ["0.0.0.0/0"]}, ["opens the API to everybody"]),
+    ("dev", {"access.deployers": []}, ["access.deployers=[]", "at least 1 item"]),
+    ("dev", {"nodes.system.minSize": 3, "nodes.system.desiredSize": 2}, ["nodes.system.desiredSize=2", "minSize=3"]),
+    ("dev", {"nodes.system.minSize": 1, "nodes.system.desiredSize": 1}, ["nodes.system.minSize=1", "Set at least 2"]),
+    ("dev", {"nodes.workers.instanceTypes": ["m7i.xlarge"]}, ["1 types", "at least 15"]),
+    ("dev", {"nodes.workers.instanceTypes.0": "m7g.xlarge"}, ["m7g.xlarge", "arm64"]),
+    ("dev", {"nodes.workers.instanceTypes.0": "p5.48xlarge"}, ["p5.48xlarge", "not a t, c, m or r type"]),
+    ("dev", {"service.autoscaling.minReplicas": 9}, ["service.autoscaling.minReplicas=9", "exceeds maxReplicas=6"]),
+    ("dev", {"service.autoscaling.maxReplicas": 300}, ["service.autoscaling.maxReplicas=300", "nodes.workers.maxNodes"]),
+    ("dev", {"service.memoryRequest": "2Gi"}, ["service.memoryRequest=2Gi", "at most memoryLimit=1Gi"]),
+    ("dev", {"service.cpuLimit": "64"}, ["service.cpuLimit=64", "does not fit the smallest worker node"]),
+    ("dev", {"service.memoryLimit": "200Gi"}, ["service.memoryLimit=200Gi", "does not fit"]),
+    ("dev", {"service.memoryLimit": "1G"}, ["service.memoryLimit='1G'", "pattern"]),
+    ("dev", {"service.vertical": {"minMemory": "4Gi"}}, ["service.vertical.minMemory=4Gi", "below maxMemory=4Gi"]),
+    ("dev", {"service.image": "repo/agent:latest"}, ["service.image='repo/agent:latest'", "sha256"]),
+    ("dev", {"database.poolSize": 100}, ["database.poolSize=100", "max_connections=405 of db.t4g.medium", "Lower poolSize to 48"]),
+    ("dev", {"database.instanceClass": "db.x9.huge"}, ["database.instanceClass=db.x9.huge", "memory is unknown"]),
+    ("dev", {"database.maxStorageGib": 50}, ["database.maxStorageGib=50", "Set it to 55 or more"]),
+    ("dev", {"cache.multiAz": True}, ["cache.multiAz=True", "replicas to 1"]),
+    ("dev", {"account.id": "12345"}, ["account.id='12345'"]),
+    ("prod", {"database.multiAz": False}, ["database.multiAz=False", "required in prod"]),
+    ("prod", {"database.deletionProtection": False}, ["database.deletionProtection=False", "teardown: true"]),
+    ("prod", {"cluster.deletionProtection": False}, ["cluster.deletionProtection=False"]),
+    ("prod", {"cache.multiAz": False}, ["cache.multiAz=False", "required in prod"]),
+    ("prod", {"network.natGateways": "one"}, ["network.natGateways=one over 3 zones"]),
+    ("prod", {"service.autoscaling.minReplicas": 2}, ["service.autoscaling.minReplicas=2", "3 or more"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stack", "changes", "said"), BAD_INPUTS, ids=[str(row[1])[:60] for row in BAD_INPUTS])
+def test_a_bad_input_is_refused_with_field_value_rule_and_remedy(
+    stack: str, changes: dict[str, Any], said: list[str]
+) -> None:
+    message = refusal(stack, changes)
+    for part in said:
+        assert part in message
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    message = refusal("prod", {"database.multiAz": False, "cache.multiAz": False, "database.poolSize": 900})
+    assert message.count("\n") == 2
+
+
+def test_teardown_may_be_set_as_the_plain_string_that_pulumi_stores() -> None:
+    assert settings_of("prod", {"teardown": "true"}).protected is False
+    assert settings_of("prod", {"teardown": "false"}).protected is True
+    assert "teardown='maybe'" in refusal("prod", {"teardown": "maybe"})
+
+
+def test_settings_cannot_be_changed_after_they_were_checked() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        settings_of("dev").database.multi_az = True  # type: ignore[misc] - that it is refused is the point
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(section=st.sampled_from(["network", "nodes", "database", "service", "access", "region"]), value=json_values)
+def test_no_value_of_a_section_crashes_the_reader(section: str, value: object) -> None:
+    with pytest.raises(SettingsError):
+        load(config_of("dev", {section: value}))
