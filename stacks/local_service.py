@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +13,8 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+
+import psutil
 
 from app import contract
 from stacks.configuration import ROOT
@@ -44,7 +43,7 @@ def running(folder: Path) -> Service | None:
         service = Service(int(record["pid"]), int(record["port"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return service if _lives(folder, service) else None
+    return service if _process(service) else None
 
 
 def start(folder: Path, port: int, report: Report) -> Service:
@@ -52,17 +51,14 @@ def start(folder: Path, port: int, report: Report) -> Service:
     require_free(port)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "service.log"
-    with log.open("ab") as output, (folder / "service.lock").open("a") as lock:
-        # The child keeps the lock open as long as it lives: unlike a process id, it cannot come to mean another process.
-        _lock(lock)
+    with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve", "--port", str(port)],
+            [sys.executable, *_command(port)],
             cwd=ROOT,
             env=os.environ | {contract.ENV_DATA_DIRECTORY: str(folder / "postgres")},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=[lock.fileno()],
             start_new_session=True,
         )
     service = Service(process.pid, port)
@@ -102,16 +98,16 @@ def readiness(address: str) -> tuple[bool, str]:
 def stop(folder: Path, report: Report) -> Service | None:
     """Stop the service as Kubernetes would: SIGTERM, time to drain, then SIGKILL. None when it was not running."""
     service = running(folder)
-    if service is None:
+    process = _process(service) if service else None
+    if process is None:
         return None
-    deadline = time.monotonic() + STOP_SECONDS
-    os.kill(service.pid, signal.SIGTERM)
-    while _lives(folder, service):
-        report("stopping the service: it finishes what it is doing", 0, None)
-        if time.monotonic() > deadline:
-            os.kill(service.pid, signal.SIGKILL)
-            deadline += STOP_SECONDS
-        time.sleep(POLL_SECONDS)
+    report("stopping the service: it finishes what it is doing", 0, None)
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_SECONDS)
     return service
 
 
@@ -134,45 +130,30 @@ def _free_port() -> int:
 
 
 def _holder_text(port: int) -> str:
-    """The process that listens on the port, as far as Linux shows it to this user."""
-    sockets = {
-        f"socket:[{fields[9]}]"
-        for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-        if table.exists()
-        for fields in map(str.split, table.read_text().splitlines()[1:])
-        if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port  # 0A: listening
-    }
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if str(descriptor.readlink()) in sockets:
-                process = descriptor.parent.parent
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                return f" by process {process.name} ({command[:80]})"
-        except OSError:  # gone meanwhile, or another user's
-            continue
+    """The process that listens on the port, as far as the system shows it to this user."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if listens and connection.pid:
+                command = " ".join(psutil.Process(connection.pid).cmdline())
+                return f" by process {connection.pid} ({command[:80]})"
+    except psutil.Error:  # another user's, or a system that asks for more rights
+        pass
     return ""
 
 
-def _lives(folder: Path, service: Service) -> bool:
-    with (folder / "service.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
-            return False
-    try:
-        os.kill(service.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def _command(port: int) -> list[str]:
+    return ["-m", "app", "serve", "--port", str(port)]
 
 
-def _lock(lock: IO[str]) -> None:
+def _process(service: Service) -> psutil.Process | None:
+    """The service's process; the command line is compared, for its id may by now belong to any program."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Refused("another make up is starting the service. Wait for it to end.", Exit.FAILED) from None
+        process = psutil.Process(service.pid)
+        ours = process.cmdline()[1:] == _command(service.port)
+    except psutil.Error:
+        return None
+    return process if ours else None
 
 
 def _tail(log: Path | None) -> str:
