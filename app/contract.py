@@ -42,7 +42,7 @@ METRIC_HTTP_DURATION = "agent_http_request_duration_seconds"
 METRIC_ACTIVE_WORKFLOWS = "agent_active_workflows"
 METRIC_RUNS = "agent_runs_total"
 METRIC_LLM_REQUESTS = "agent_llm_requests_total"
-METRIC_LLM_TOKENS = "agent_llm_tokens_total"  # noqa: S105  a count of tokens
+METRIC_LLM_TOKENS = "agent_llm_tokens_total"
 
 ROUTE_CLASS_INTERACTIVE = "interactive"
 """The route class the latency objective (p95 < 2 s) is about."""

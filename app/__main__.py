@@ -1,0 +1,99 @@
+"""python -m app serve | stop-database"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from psycopg import OperationalError
+from pydantic import SecretStr
+
+from app.failures import Exit, Refused
+from app.observability.logs import configure_logging
+from app.runtime.database import connection_string
+from app.runtime.embedded_postgres import embedded_database, stop
+from app.runtime.schema import NewerSchema, check_not_newer
+from app.server import serve
+from app.settings import Settings, load_settings
+
+EXAMPLE = """
+  curl -s {url}/workflow/execute -H 'content-type: application/json' \\
+    -d '{{"input": {{"messages": [{{"role": "user", "content": "How do I reset my password?"}}]}}}}'
+"""
+
+
+def main(arguments: list[str]) -> int:
+    given = _parser().parse_args(arguments)
+    try:
+        return _serve(given) if given.command == "serve" else _stop_database(given)
+    except Refused as refusal:
+        _say(f"refused: {refusal}")
+        return refusal.code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(given: argparse.Namespace) -> int:
+    settings = load_settings(
+        os.environ, host=given.host, port=given.port, metrics_port=given.metrics_port, config=given.config
+    )
+    configure_logging(settings.log_level)
+    if given.ready_file:
+        given.ready_file.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        where = "the configured PostgreSQL"
+        if settings.database_url is None:
+            url = stack.enter_context(embedded_database(settings.data_directory))
+            settings = settings.model_copy(update={"database_url": SecretStr(url)})
+            where = f"embedded PostgreSQL in {settings.data_directory}"
+        _refuse_newer_schema(settings)
+        engine = ", then ".join((*settings.models, "the local engine (no language model)"))
+        serve(settings, lambda url: _announce(url, where, engine), given.ready_file)
+    return Exit.OK
+
+
+def _stop_database(_: argparse.Namespace) -> int:
+    settings = load_settings(os.environ)
+    stopped = stop(settings.data_directory)
+    _say(f"the embedded PostgreSQL in {settings.data_directory} " + ("is stopped" if stopped else "was left as it is"))
+    return Exit.OK
+
+
+def _refuse_newer_schema(settings: Settings) -> None:
+    try:
+        asyncio.run(check_not_newer(connection_string(settings)))
+    except NewerSchema as newer:
+        raise Refused(str(newer) + ".", Exit.STATE) from None
+    except OperationalError:
+        # It may come later: the service starts and /ready says what it waits for.
+        _say("the database does not answer yet; starting without it")
+
+
+def _announce(url: str, where: str, engine: str) -> None:
+    _say(f"serving {url} · state in {where} · answers by {engine}\n{EXAMPLE.format(url=url)}")
+
+
+def _say(text: str) -> None:
+    """For people, on stderr: stdout carries the JSON log."""
+    sys.stderr.write(text + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description="The agent service. Settings: app/settings.py.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser("serve", help="serve the graphs of langgraph.json over HTTP")
+    serving.add_argument("--host", help="address to listen on (AGENT_HOST)")
+    serving.add_argument("--port", type=int, help="port of the API, 0 for any free one (AGENT_PORT)")
+    serving.add_argument("--metrics-port", type=int, help="port of the metrics, 0 for the API's (AGENT_METRICS_PORT)")
+    serving.add_argument("--config", type=Path, help="path of a langgraph.json (AGENT_CONFIG)")
+    serving.add_argument("--ready-file", type=Path, help="file to write {url, metrics_url} to once it listens")
+    commands.add_parser("stop-database", help="stop an embedded PostgreSQL that outlived its service")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

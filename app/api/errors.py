@@ -1,0 +1,99 @@
+"""One shape for every error: {"error": {"code", "message", "field"?, "request_id"}}."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from app.observability.logs import current
+from app.runtime import problems
+from app.runtime.problems import Problem
+
+STATUS: dict[type[Problem], int] = {
+    problems.UnknownThread: 404,
+    problems.UnknownCheckpoint: 404,
+    problems.UnknownGraph: 404,
+    problems.WrongGraph: 409,
+    problems.ThreadBusy: 409,
+    problems.InvalidInput: 422,
+    problems.RunFailed: 500,
+    problems.RunTimedOut: 504,
+    problems.LeaseLost: 503,
+    problems.Unavailable: 503,
+}
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+DATABASE_RETRY_SECONDS = 2
+
+
+class ErrorDetail(BaseModel):
+    code: str
+    message: str
+    field: str | None = None
+    request_id: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is not a success."""
+
+    error: ErrorDetail
+
+
+def error_response(
+    status: int, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    detail = ErrorDetail(code=code, message=message, field=field, request_id=current("request_id"))
+    return JSONResponse(ErrorBody(error=detail).model_dump(exclude_none=True), status, headers)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(PoolTimeout, _database_away)
+
+
+def _problem(_: Request, problem: Exception) -> JSONResponse:
+    assert isinstance(problem, Problem)  # noqa: S101  Starlette calls it with the type it was registered for
+    headers = {"retry-after": str(problem.retry_after)} if problem.retry_after else None
+    return error_response(STATUS[type(problem)], problem.code, problem.message, problem.field, headers)
+
+
+def _invalid(_: Request, failure: Exception) -> JSONResponse:
+    assert isinstance(failure, RequestValidationError)  # noqa: S101  as above
+    error: dict[str, Any] = failure.errors()[0]
+    path = [str(part) for part in error["loc"]]
+    # loc begins with where it was looked for: body, path or query.
+    field = ".".join(path[1:]) or path[0]
+    if error["type"] == "json_invalid":
+        return error_response(422, "invalid_json", f"The body is not JSON: {error['ctx']['error']}.", "body")
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return error_response(422, "invalid_request", f"{field}: {message}.", field)
+
+
+def _http(_: Request, failure: Exception) -> JSONResponse:
+    assert isinstance(failure, HTTPException)  # noqa: S101  as above
+    if failure.status_code == 400:
+        # FastAPI's answer to what its JSON parser could not even start on: bad UTF-8, nesting beyond Python's stack.
+        return error_response(422, "invalid_json", "The body is not JSON in UTF-8, or nested too deeply.", "body")
+    code = CODES.get(failure.status_code, "http_error")
+    return error_response(failure.status_code, code, failure.detail, headers=failure.headers)
+
+
+def _database_away(_: Request, failure: Exception) -> JSONResponse:
+    headers = {"retry-after": str(DATABASE_RETRY_SECONDS)}
+    return error_response(
+        503,
+        "database_unavailable",
+        f"PostgreSQL cannot be used now ({type(failure).__name__}). Try again.",
+        None,
+        headers,
+    )

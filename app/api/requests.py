@@ -1,0 +1,101 @@
+"""Around every request: its id, its size limit, one log line, its metrics, and an answer when code fails."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import contract
+from app.api.errors import error_response
+from app.observability.logs import frames, logged_as
+from app.observability.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = "x-request-id"
+# Taken over from a client only in a form that cannot break a log line or a header.
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+OPERATIONS = {contract.LIVE_PATH, contract.READY_PATH, contract.METRICS_PATH}
+
+
+class RequestMiddleware:
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_body_bytes: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
+        started = time.monotonic()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        with logged_as(request_id=request_id):
+            try:
+                await self._app(scope, self._limited(scope, receive), send_with_id)
+            except Exception as failure:
+                fields = {"error": type(failure).__name__, "frames": frames(failure.__traceback__)}
+                log.error("a request failed", extra={"fields": fields})  # noqa: TRY400  the message may quote a user
+                if status:
+                    raise  # the answer has begun: the connection has to break
+                response = error_response(500, "internal", "The service failed; the log has this request id.")
+                await response(scope, receive, send_with_id)
+            finally:
+                self._record(scope, status, time.monotonic() - started)
+
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
+        too_large = HTTPException(413, f"The body is larger than {self._max_body_bytes} bytes. Send less.")
+        announced = Headers(scope=scope).get("content-length", "0")
+        received = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            if announced.isdecimal() and int(announced) > self._max_body_bytes:
+                raise too_large
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise too_large
+            return message
+
+        return receive_within_limit
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        # The pattern and not the path: a label per thread would never end.
+        route = getattr(scope.get("route"), "path", "none")
+        route_class = _route_class(route)
+        self._metrics.http_requests.labels(route_class, str(status or 499)).inc()
+        self._metrics.http_duration.labels(route_class).observe(seconds)
+        level = logging.DEBUG if route in OPERATIONS and status < 500 else logging.INFO
+        fields = {
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "duration_seconds": round(seconds, 4),
+            **{name: value for name, value in scope.get("path_params", {}).items() if name == "thread_id"},
+        }
+        log.log(level, "request", extra={"fields": fields})
+
+
+def _route_class(route: str) -> str:
+    if route in OPERATIONS:
+        return "operations"
+    if route.startswith("/workflow"):
+        return contract.ROUTE_CLASS_INTERACTIVE
+    return "threads" if route.startswith("/threads") else "other"

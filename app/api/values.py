@@ -1,0 +1,52 @@
+"""Values that cross the border: what JSON we can store, and how any state becomes JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, Field
+from pydantic_core import to_jsonable_python
+
+THREAD_ID_PATTERN = r"^[A-Za-z0-9_.-]{1,128}$"
+Identifier = Annotated[str, Field(pattern=THREAD_ID_PATTERN)]
+
+MAX_DEPTH = 64
+# msgpack, the checkpoint format, has 64-bit integers.
+SMALLEST, LARGEST = -(2**63), 2**64 - 1
+
+
+def refuse_unstorable(value: dict[str, Any]) -> dict[str, Any]:
+    """Raises ValueError for JSON that PostgreSQL or msgpack cannot keep."""
+    pending: list[tuple[object, int]] = [(value, 1)]
+    while pending:
+        item, depth = pending.pop()
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+        if isinstance(item, dict):
+            pending += [(part, depth + 1) for pair in cast("dict[str, object]", item).items() for part in pair]
+        elif isinstance(item, list):
+            pending += [(part, depth + 1) for part in cast("list[object]", item)]
+        else:
+            _refuse_scalar(item)
+    return value
+
+
+def _refuse_scalar(item: object) -> None:
+    if isinstance(item, str):
+        if "\x00" in item:
+            raise ValueError("holds the character U+0000, which PostgreSQL cannot store")
+        if any("\ud800" <= character <= "\udfff" for character in item):
+            raise ValueError("holds half a surrogate pair, which is not text")
+    elif isinstance(item, int) and not SMALLEST <= item <= LARGEST:
+        raise ValueError("holds a number of more than 64 bits")
+    elif isinstance(item, float) and not math.isfinite(item):
+        raise ValueError("holds a number that is not finite")
+
+
+GraphInput = Annotated[dict[str, Any], AfterValidator(refuse_unstorable)]
+
+
+def as_json(value: Any) -> Any:
+    """State as JSON: messages and models by their own rules, what has none by its text."""
+    return to_jsonable_python(value, serialize_unknown=True, inf_nan_mode="null")

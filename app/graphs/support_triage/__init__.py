@@ -1,0 +1,1 @@
+"""Support triage: answer from the documentation, and hand over to a person when that is not enough."""

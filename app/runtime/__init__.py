@@ -1,0 +1,1 @@
+"""Running graphs with their state kept: database, checkpoints, leases, execution."""

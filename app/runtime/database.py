@@ -1,0 +1,137 @@
+"""The connection pool, and what `/ready` says about the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from app.runtime.problems import Unavailable
+from app.runtime.schema import NewerSchema, migrate
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+RETRY_SECONDS = 2
+READY_TIMEOUT_SECONDS = 2  # below the 3 s a kubelet waits for a readiness answer
+FIRST_ATTEMPT_SECONDS = 15
+
+# Found dead within 15 s of a failover, instead of the kernel's two hours (tcp_keepalive_time=7200).
+KEEPALIVE = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
+CONNECTION = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "application_name": "langgraph-agent", **KEEPALIVE}
+
+
+def connection_string(settings: Settings) -> Callable[[], str]:
+    """Called at every connection, so that a rotated password file is followed without a restart."""
+    if settings.database_url is None:
+        raise ValueError("settings.database_url is not set")
+    url = settings.database_url.get_secret_value()
+    password_file = settings.database_password_file
+
+    def current() -> str:
+        if password_file is None:
+            return make_conninfo(url, **CONNECTION)
+        return make_conninfo(url, password=password_file.read_text().strip(), **CONNECTION)
+
+    return current
+
+
+def create_pool(settings: Settings) -> Pool:
+    """A pool that notices dead connections: managed databases close idle ones without a word (langgraph#7304)."""
+    options: dict[str, Any] = {
+        "autocommit": True,  # CREATE INDEX CONCURRENTLY and single-statement writes (langgraph#5327)
+        "row_factory": dict_row,
+        "prepare_threshold": settings.prepare_threshold,
+    }
+    return AsyncConnectionPool(
+        connection_string(settings),
+        connection_class=AsyncConnection[DictRow],
+        kwargs=options,
+        min_size=settings.pool_min_size,
+        max_size=settings.pool_max_size,
+        timeout=settings.pool_timeout_seconds,
+        check=_check,
+        max_idle=300,
+        max_lifetime=1800,
+        open=False,
+        name="postgres",
+    )
+
+
+async def _check(connection: AsyncConnection[DictRow]) -> None:
+    await AsyncConnectionPool.check_connection(cast("AsyncConnection[Any]", connection))
+
+
+class Database:
+    """The pool and the state of its schema; opens also while PostgreSQL is away, and keeps trying."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.pool = create_pool(settings)
+        self._connection_string = connection_string(settings)
+        self._pending: str | None = "the schema has not been checked yet"
+        self._preparing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Waits for the first attempt only: a service without its database starts, and says that it is not ready."""
+        await self.pool.open()
+        attempted = asyncio.Event()
+        self._preparing = asyncio.create_task(self._prepare(attempted), name="prepare-database")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(attempted.wait(), FIRST_ATTEMPT_SECONDS)
+
+    async def close(self) -> None:
+        if self._preparing:
+            self._preparing.cancel()
+            await asyncio.gather(self._preparing, return_exceptions=True)
+        await self.pool.close()
+
+    async def reason_not_ready(self) -> str | None:
+        """Why the database cannot be used now, or None."""
+        if self._pending:
+            return self._pending
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_SECONDS), self.pool.connection() as connection:
+                await connection.execute("SELECT 1")
+        except (OperationalError, PoolTimeout, TimeoutError) as failure:
+            return _reason(failure)
+        return None
+
+    def require(self) -> None:
+        """Stops a request early when the schema is not in place."""
+        if self._pending:
+            raise Unavailable(f"The database is not ready: {self._pending}.", retry_after=RETRY_SECONDS)
+
+    async def _prepare(self, attempted: asyncio.Event) -> None:
+        while True:
+            try:
+                await migrate(self._connection_string)
+            except NewerSchema as newer:
+                self._pending = str(newer)
+                log.error("the database is of a newer version", extra={"fields": {"reason": str(newer)}})  # noqa: TRY400  no trace needed
+                attempted.set()
+                return
+            except (OperationalError, OSError) as failure:
+                self._pending = _reason(failure)
+                log.warning("the database is away", extra={"fields": {"reason": str(failure).strip()}})
+                attempted.set()
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._pending = None
+                attempted.set()
+                return
+
+
+def _reason(failure: Exception) -> str:
+    """Short and without host names: /ready may be public; the log has the rest."""
+    if isinstance(failure, TimeoutError | PoolTimeout):
+        return "PostgreSQL gave no connection in time"
+    return f"PostgreSQL cannot be reached ({type(failure).__name__})"

