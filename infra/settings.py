@@ -1,7 +1,7 @@
 """The one typed, frozen description of an environment, read from the stack's configuration.
 
 Every key of Pulumi.<env>.yaml is a field here and every field can be set there; keys are written in camelCase.
-Rules that need more than one field live in infra/rules.py. Nothing here reads a clock, a file or the network.
+Rules that need more than one field live in infra/rules.py and infra/capacity_rules.py. Nothing here reads a clock, a file or the network.
 """
 
 from __future__ import annotations
@@ -36,6 +36,23 @@ class Account(Model):
 
     id: Annotated[str, Field(pattern=r"^\d{12}$")]
     permission_boundary_arn: str | None = None
+
+
+class Bootstrap(Model):
+    """What `python -m stacks.bootstrap` made once for the account; it prints these lines."""
+
+    github_oidc_provider_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/.+$")] | None = (
+        None
+    )
+    repository_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:ecr:[a-z0-9-]+:\d{12}:repository/.+$")] | None = None
+    secrets_key_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/.+$")] | None = None
+    state_bucket_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:s3:::.+$")] | None = None
+
+
+class Delivery(Model):
+    """Who deploys: the GitHub repository whose workflows may take our roles."""
+
+    github_repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
 
 
 class Tags(Model):
@@ -155,6 +172,7 @@ class VerticalBounds(Model):
 class Service(Model):
     """The LangGraph service. Without an image the platform comes up and says what to do next."""
 
+    models: tuple[Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$")], ...] = ()  # Bedrock model ids it may invoke
     image: Annotated[str, Field(pattern=r"^[^@\s:]+(:\d+)?(/[^@\s:]+)*@sha256:[0-9a-f]{64}$")] | None = None
     cpu_request: Cpu
     cpu_limit: Cpu
@@ -163,6 +181,39 @@ class Service(Model):
     autoscaling: Autoscaling
     vertical: VerticalBounds = VerticalBounds()
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")] = "agent"
+
+
+class Secrets(Model):
+    """Entries that people fill, and which of them the service mounts. One without a value must not be mounted."""
+
+    entries: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9/-]*$")], ...] = ("jwt-signing-key",)
+    mounted: tuple[str, ...] = ()
+
+
+class Ingress(Model):
+    """The service's public name. Without one, dev is reached by a port-forward and prod is refused."""
+
+    host: Annotated[str, Field(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")] | None = None
+    zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]+$")] | None = None
+
+
+class Alerts(Model):
+    """Who is told."""
+
+    emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...] = ()
+
+
+class Budget(Model):
+    """What the environment may cost."""
+
+    monthly_usd: Count
+
+
+class Backup(Model):
+    """AWS Backup beyond RDS's own snapshots."""
+
+    enabled: bool
+    copy_region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-west-2"
 
 
 class Settings(Model):
@@ -179,6 +230,13 @@ class Settings(Model):
     database: Database
     cache: Cache
     service: Service
+    budget: Budget
+    backup: Backup
+    bootstrap: Bootstrap = Bootstrap()
+    delivery: Delivery = Delivery()
+    secrets: Secrets = Secrets()
+    ingress: Ingress = Ingress()
+    alerts: Alerts = Alerts()
     teardown: bool = False  # the one lever that opens every gate against deletion
 
     @field_validator("teardown", mode="before")
@@ -191,6 +249,11 @@ class Settings(Model):
     def name(self) -> str:
         """The prefix of every physical name: short, because an IAM role name ends at 64 characters."""
         return f"agents-{self.environment}"
+
+    @property
+    def role_path(self) -> str:
+        """The IAM path of every role, by which a deployment's own rights are bounded to this environment."""
+        return f"/{self.name}/"
 
     @property
     def protected(self) -> bool:

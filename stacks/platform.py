@@ -9,14 +9,21 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
+from infra.aws.alarms import Alarms, AlertTopic
+from infra.aws.backup import Backup
+from infra.aws.budget import MonthlyBudget
 from infra.aws.cache import Cache
 from infra.aws.cluster import Cluster
 from infra.aws.database import Database
+from infra.aws.delivery import DeliveryRoles
+from infra.aws.edge import Edge
 from infra.aws.keys import Keys
 from infra.aws.network import Network
 from infra.aws.node_provisioning import NodeProvisioning
 from infra.aws.nodes import SystemNodes
-from infra.aws.service_identity import ServiceIdentity
+from infra.aws.secrets import Secrets
+from infra.aws.storage import Storage
+from infra.aws.workloads import WorkloadRoles
 from infra.kubernetes.autoscaling import HorizontalScaling
 from infra.kubernetes.namespace import ServiceNamespace
 from infra.kubernetes.network_policy import NetworkPolicies
@@ -36,7 +43,12 @@ class Foundation:
     provisioning: NodeProvisioning
     database: Database
     cache: Cache
-    identity: ServiceIdentity
+    secrets: Secrets
+    storage: Storage
+    workloads: WorkloadRoles
+    alerts: AlertTopic
+    edge: Edge | None
+    delivery: DeliveryRoles | None
 
 
 def build(settings: Settings) -> None:
@@ -47,20 +59,55 @@ def build(settings: Settings) -> None:
 
 
 def build_aws(settings: Settings) -> Foundation:
-    """Keys, network, control plane, nodes, data stores, identities."""
-    opts = pulumi.ResourceOptions(providers=[_aws_provider(settings), random.Provider("random")])
+    """Keys, network, control plane, nodes, data stores, identities, backups, alarms."""
+    opts = pulumi.ResourceOptions(providers=[_aws_provider("aws", settings), random.Provider("random")])
     keys = Keys("keys", settings, opts)
     network = Network("network", settings, keys.logs, opts)
     cluster = Cluster("cluster", settings, network, keys, opts)
+    database = Database("database", settings, network, cluster, keys, opts)
+    cache = Cache("cache", settings, network, cluster, keys, opts)
+    storage = Storage("storage", settings, keys, opts)
+    secrets = Secrets("secrets", settings, keys, opts)
+    alerts = AlertTopic("alerts", settings, keys, opts)
+    _oversight(settings, keys, database, alerts, opts)
     return Foundation(
         keys=keys,
         cluster=cluster,
         nodes=SystemNodes("system-nodes", settings, cluster, network, keys, opts),
         provisioning=NodeProvisioning("provisioning", settings, cluster, opts),
-        database=Database("database", settings, network, cluster, keys, opts),
-        cache=Cache("cache", settings, network, cluster, keys, opts),
-        identity=ServiceIdentity("service-identity", settings, cluster, keys, opts),
+        database=database,
+        cache=cache,
+        secrets=secrets,
+        storage=storage,
+        workloads=WorkloadRoles("workloads", settings, cluster, database, cache, storage, secrets, opts),
+        alerts=alerts,
+        edge=_edge(settings, keys, opts),
+        delivery=_delivery(settings, opts),
     )
+
+
+def _oversight(
+    settings: Settings, keys: Keys, database: Database, alerts: AlertTopic, opts: pulumi.ResourceOptions
+) -> None:
+    MonthlyBudget("budget", settings, alerts.arn, opts)
+    Alarms("alarms", settings, alerts.arn, opts)
+    if settings.backup.enabled:
+        away = _aws_provider("aws-copy", settings, settings.backup.copy_region)
+        Backup("backup", settings, keys, database.instance.arn, database.subnet_group, away, opts)
+
+
+def _edge(settings: Settings, keys: Keys, opts: pulumi.ResourceOptions) -> Edge | None:
+    ingress = settings.ingress
+    if ingress.host is None or ingress.zone_id is None:
+        return None
+    return Edge("edge", settings, ingress.host, ingress.zone_id, keys, opts)
+
+
+def _delivery(settings: Settings, opts: pulumi.ResourceOptions) -> DeliveryRoles | None:
+    repository, provider = settings.delivery.github_repository, settings.bootstrap.github_oidc_provider_arn
+    if repository is None or provider is None:
+        return None
+    return DeliveryRoles("delivery", settings, repository, provider, opts)
 
 
 def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
@@ -91,7 +138,10 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     secrets = MountedSecrets(
         "agent-secrets",
         namespace.name,
-        {"database-password": foundation.identity.database_secret_arn},
+        {
+            "database-password": foundation.secrets.arns["database/agent_app"],
+            **{name.replace("/", "-"): foundation.secrets.arns[name] for name in settings.secrets.mounted},
+        },
         inside(namespace, *foundation.nodes.ready),
     )
     if settings.service.image is None:
@@ -103,7 +153,13 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
         settings.service.image,
         namespace.name,
         backends,
-        inside(policies, namespace, *pools.pools, foundation.identity.association, foundation.database.instance),
+        inside(
+            policies,
+            namespace,
+            *pools.pools,
+            foundation.workloads.roles["service"].association,
+            foundation.database.instance,
+        ),
     )
     HorizontalScaling("agent-scaling", settings, namespace.name, inside(service))
 
@@ -116,6 +172,16 @@ def export(settings: Settings, foundation: Foundation) -> None:
     pulumi.export("databaseAddress", foundation.database.address)
     pulumi.export("databaseMasterSecretArn", foundation.database.master_secret_arn)
     pulumi.export("cacheEndpoint", foundation.cache.endpoint)
+    pulumi.export("alertTopicArn", foundation.alerts.arn)
+    pulumi.export("artefactBucket", foundation.storage.artefacts.bucket_name)
+    if foundation.delivery:
+        pulumi.export("previewRoleArn", foundation.delivery.preview_arn)
+        pulumi.export("deployRoleArn", foundation.delivery.deploy_arn)
+    if foundation.edge:
+        pulumi.export("url", f"https://{settings.ingress.host}")
+    else:
+        forward = f"kubectl --namespace {settings.service.namespace} port-forward service/agent 8000:8000"
+        pulumi.export("portForward", forward)
     pulumi.export("namespace", settings.service.namespace)
     pulumi.export("kubeconfigCommand", f"aws eks update-kubeconfig --name {settings.name} --region {settings.region}")
     pulumi.export("next", _next_step(settings))
@@ -127,10 +193,10 @@ def _next_step(settings: Settings) -> str:
     return f"kubectl --namespace {settings.service.namespace} get pods"
 
 
-def _aws_provider(settings: Settings) -> aws.Provider:
+def _aws_provider(name: str, settings: Settings, region: str | None = None) -> aws.Provider:
     return aws.Provider(
-        "aws",
-        region=settings.region,
+        name,
+        region=region or settings.region,
         allowed_account_ids=[settings.account.id],
         default_tags=aws.ProviderDefaultTagsArgs(
             tags={

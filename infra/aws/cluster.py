@@ -51,6 +51,7 @@ class Cluster(Component):
         )
         role = aws.iam.Role(
             name,
+            path=settings.role_path,
             assume_role_policy=json.dumps(assume_by_service("eks.amazonaws.com")),
             permissions_boundary=settings.account.permission_boundary_arn,
             opts=self.child(),

@@ -40,6 +40,7 @@ class Database(Component):
 
     address: pulumi.Output[str]  # host name, without port
     master_secret_arn: pulumi.Output[str]
+    subnet_group: pulumi.Output[str]
     instance: aws.rds.Instance
 
     def __init__(
@@ -93,6 +94,7 @@ class Database(Component):
         ]
         monitoring = aws.iam.Role(
             f"{name}-monitoring",
+            path=settings.role_path,
             assume_role_policy=json.dumps(assume_by_service("monitoring.rds.amazonaws.com", settings.account.id)),
             permissions_boundary=settings.account.permission_boundary_arn,
             opts=self.child(),
@@ -150,6 +152,7 @@ class Database(Component):
             apply_immediately=settings.environment == "dev",
             opts=self.child(depends_on=[*logs, attached], protect=settings.protected),
         )
+        self.subnet_group = subnets.name
         self.address = self.instance.address
         self.master_secret_arn = self.instance.master_user_secrets.apply(lambda secrets: secrets[0].secret_arn or "")
         self.register_outputs({})

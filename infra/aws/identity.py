@@ -72,6 +72,7 @@ class PodRole(Component):
         super().__init__(name, opts)
         role = aws.iam.Role(
             name,
+            path=settings.role_path,
             assume_role_policy=json.dumps(assume_by_pod(namespace, service_account)),
             permissions_boundary=settings.account.permission_boundary_arn,
             opts=self.child(),

@@ -50,6 +50,7 @@ class FlowLog(Component):
         group = log_group(name, f"/{settings.name}/vpc-flow", settings, key, retention_days, self.child())
         role = aws.iam.Role(
             name,
+            path=settings.role_path,
             assume_role_policy=json.dumps(assume_by_service("vpc-flow-logs.amazonaws.com", settings.account.id)),
             permissions_boundary=settings.account.permission_boundary_arn,
             opts=self.child(),

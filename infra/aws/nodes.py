@@ -29,6 +29,7 @@ def node_role(
     """The role of an EC2 node and its attachments, which must exist before an instance starts."""
     role = aws.iam.Role(
         name,
+        path=settings.role_path,
         assume_role_policy=json.dumps(assume_by_service("ec2.amazonaws.com")),
         permissions_boundary=settings.account.permission_boundary_arn,
         opts=opts,

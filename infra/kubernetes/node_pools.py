@@ -14,6 +14,7 @@ from infra.aws.nodes import node_tags
 from infra.component import Component
 from infra.kubernetes.service import SPREAD_LABEL
 from infra.settings import Settings
+from infra.system_pods import system_pod
 from infra.versions import CHARTS, NODE_IMAGE
 
 # Pods spread evenly over four virtual domains, one of which is on demand: about 25 % of them have a floor
@@ -33,16 +34,16 @@ class Karpenter(Component):
         self, name: str, settings: Settings, queue_name: pulumi.Input[str], opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__(name, opts)
+        pod = system_pod(settings.environment, "karpenter")
+        requests = {"cpu": f"{pod.cpu_millicores}m", "memory": f"{pod.memory_mib}Mi"}
         crds = self._release("karpenter-crd", {}, self.child())
         self.release = self._release(
             "karpenter",
             {
                 "settings": {"clusterName": settings.name, "interruptionQueue": queue_name},
                 "serviceAccount": {"name": node_provisioning.SERVICE_ACCOUNT},
-                "replicas": 2,
-                "controller": {
-                    "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
-                },
+                "replicas": pod.replicas,
+                "controller": {"resources": {"requests": requests, "limits": {"memory": requests["memory"]}}},
             },
             self.child(depends_on=[crds]),
         )

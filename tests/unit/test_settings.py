@@ -66,6 +66,14 @@ BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("prod", {"cache.multiAz": False}, ["cache.multiAz=False", "required in prod"]),
     ("prod", {"network.natGateways": "one"}, ["network.natGateways=one over 3 zones"]),
     ("prod", {"service.autoscaling.minReplicas": 2}, ["service.autoscaling.minReplicas=2", "3 or more"]),
+    ("dev", {"network.zones.0.private": "10.20.32.0/24"}, ["network.zones.0.private=10.20.32.0/24", "251 usable", "Use a larger block"]),
+    ("dev", {"nodes.system.instanceTypes": ["t3.medium"]}, ["nodes.system.minSize=2 × t3.medium", "with one node gone", "ask for"]),
+    ("dev", {"secrets": {"mounted": ["nothing"]}}, ["secrets.mounted=nothing", "secrets.entries"]),
+    ("dev", {"ingress": {"host": "a.example.com"}}, ["ingress=host=a.example.com zoneId=None", "Set both"]),
+    ("dev", {"delivery": {"githubRepository": "o/r"}}, ["delivery.githubRepository=o/r", "python -m stacks.bootstrap"]),
+    ("prod", {"ingress": {}}, ["ingress.host=(absent)", "prod is reached by name"]),
+    ("prod", {"backup.enabled": False}, ["backup.enabled=False", "required in prod"]),
+    ("prod", {"backup": {"enabled": True, "copyRegion": "us-east-1"}}, ["backup.copyRegion=us-east-1", "Name another region"]),
 ]  # fmt: skip
 
 

@@ -1,0 +1,172 @@
+"""The roles that GitHub Actions takes by OIDC: one that may look, one that may deploy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.component import Component
+from infra.settings import Settings
+
+ISSUER = "token.actions.githubusercontent.com"
+
+
+class DeliveryRoles(Component):
+    """Roles of the pipeline, bound to one repository and one environment of it.
+
+    Produces: Role preview (pull requests; reads configuration, never a secret's value) and Role deploy (jobs of the
+    GitHub environment named like ours), each with its RolePolicy and RolePolicyAttachment.
+    """
+
+    preview_arn: pulumi.Output[str]
+    deploy_arn: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, settings: Settings, repository: str, provider_arn: str, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__(name, opts)
+        # A repository-wide subject would let any branch's workflow in (marin-community/marin#7532).
+        self.preview_arn = self._role(
+            f"{name}-preview",
+            settings,
+            trust(provider_arn, f"repo:{repository}:pull_request"),
+            ["SecurityAudit", "job-function/ViewOnlyAccess"],
+            preview_statements(settings),
+        )
+        self.deploy_arn = self._role(
+            f"{name}-deploy",
+            settings,
+            trust(provider_arn, f"repo:{repository}:environment:{settings.environment}"),
+            ["PowerUserAccess"],
+            deploy_statements(settings),
+        )
+        self.register_outputs({})
+
+    def _role(
+        self,
+        name: str,
+        settings: Settings,
+        trusted: dict[str, Any],
+        managed: list[str],
+        statements: list[dict[str, Any]],
+    ) -> pulumi.Output[str]:
+        role = aws.iam.Role(
+            name,
+            path=settings.role_path,
+            assume_role_policy=json.dumps(trusted),
+            max_session_duration=3600,
+            permissions_boundary=settings.account.permission_boundary_arn,
+            opts=self.child(),
+        )
+        for policy in managed:
+            aws.iam.RolePolicyAttachment(
+                f"{name}-{policy.rsplit('/', 1)[-1]}",
+                role=role.name,
+                policy_arn=f"arn:aws:iam::aws:policy/{policy}",
+                opts=self.child(),
+            )
+        document = {"Version": "2012-10-17", "Statement": statements}
+        aws.iam.RolePolicy(name, role=role.name, policy=json.dumps(document), opts=self.child())
+        return role.arn
+
+
+def trust(provider_arn: str, subject: str) -> dict[str, Any]:
+    """A trust document for one subject of GitHub's OIDC provider, by equality: no wildcard to widen by accident."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Federated": provider_arn},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringEquals": {f"{ISSUER}:aud": "sts.amazonaws.com", f"{ISSUER}:sub": subject}},
+            }
+        ],
+    }
+
+
+def _state(settings: Settings, *, write: bool) -> list[dict[str, Any]]:
+    """Access to Pulumi's state, which holds no secret value, and to the key that opens it."""
+    bootstrap = settings.bootstrap
+    statements: list[dict[str, Any]] = []
+    if bootstrap.state_bucket_arn:
+        objects = ["s3:GetObject", *(["s3:PutObject", "s3:DeleteObject"] if write else [])]
+        statements += [
+            {"Effect": "Allow", "Action": objects, "Resource": f"{bootstrap.state_bucket_arn}/*"},
+            {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bootstrap.state_bucket_arn},
+        ]
+    if bootstrap.secrets_key_arn:
+        use = ["kms:Decrypt", *(["kms:Encrypt", "kms:GenerateDataKey"] if write else [])]
+        statements.append({"Effect": "Allow", "Action": use, "Resource": bootstrap.secrets_key_arn})
+    return statements
+
+
+def preview_statements(settings: Settings) -> list[dict[str, Any]]:
+    """What a pull request may do beyond AWS's view-only policies, and what it may never."""
+    never = {
+        "Sid": "NoSecretValues",
+        "Effect": "Deny",
+        "Action": [
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:BatchGetSecretValue",
+            "ssm:GetParameter",
+            "ssm:GetParameters",
+            "ssm:GetParametersByPath",
+            "lambda:GetFunction",
+        ],
+        "Resource": "*",
+    }
+    return [never, *_state(settings, write=False)]
+
+
+def deploy_statements(settings: Settings) -> list[dict[str, Any]]:
+    """What a deployment may do beyond PowerUserAccess, which excludes IAM: our own roles, under our path."""
+    account, path = settings.account.id, settings.role_path
+    roles = f"arn:aws:iam::{account}:role{path}*"
+    return [
+        {
+            "Sid": "OurRoles",
+            "Effect": "Allow",
+            "Action": [
+                "iam:CreateRole",
+                "iam:DeleteRole",
+                "iam:GetRole",
+                "iam:UpdateRole",
+                "iam:UpdateAssumeRolePolicy",
+                "iam:TagRole",
+                "iam:UntagRole",
+                "iam:ListRolePolicies",
+                "iam:ListAttachedRolePolicies",
+                "iam:ListInstanceProfilesForRole",
+                "iam:GetRolePolicy",
+                "iam:PutRolePolicy",
+                "iam:DeleteRolePolicy",
+                "iam:AttachRolePolicy",
+                "iam:DetachRolePolicy",
+                "iam:PutRolePermissionsBoundary",
+            ],
+            "Resource": roles,
+        },
+        {
+            "Sid": "OurRolesToTheseServices",
+            "Effect": "Allow",
+            "Action": "iam:PassRole",
+            "Resource": roles,
+            "Condition": {
+                "StringEquals": {
+                    "iam:PassedToService": [
+                        "eks.amazonaws.com",
+                        "ec2.amazonaws.com",
+                        "pods.eks.amazonaws.com",
+                        "monitoring.rds.amazonaws.com",
+                        "vpc-flow-logs.amazonaws.com",
+                        "backup.amazonaws.com",
+                    ]
+                }
+            },
+        },
+        *_state(settings, write=True),
+    ]

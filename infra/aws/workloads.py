@@ -1,0 +1,155 @@
+"""Which workload in the cluster may do what on AWS: one least-privilege role each, by Pod Identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+
+from infra.aws import load_balancer_policy
+from infra.aws.cache import Cache
+from infra.aws.cluster import Cluster
+from infra.aws.database import Database
+from infra.aws.identity import PodRole
+from infra.aws.secrets import DATABASE_ROLES, Secrets
+from infra.aws.storage import Storage
+from infra.component import Component
+from infra.kubernetes.namespace import SERVICE_ACCOUNT
+from infra.settings import Settings
+
+Statement = dict[str, Any]
+_READ_SECRET = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One service account and what it may do."""
+
+    name: str
+    namespace: str
+    service_account: str
+    policies: Mapping[str, list[Statement]] = field(default_factory=dict[str, list[Statement]])
+
+
+class WorkloadRoles(Component):
+    """The roles of everything in the cluster that calls AWS, except Karpenter's and the add-ons' own.
+
+    Produces: a PodRole per workload of ``workloads``.
+    """
+
+    roles: dict[str, PodRole]
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        cluster: Cluster,
+        database: Database,
+        cache: Cache,
+        storage: Storage,
+        secrets: Secrets,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(name, opts)
+        self.roles = {
+            workload.name: PodRole(
+                f"{name}-{workload.name}",
+                settings,
+                cluster.name,
+                workload.namespace,
+                workload.service_account,
+                policies=workload.policies,
+                opts=self.child(),
+            )
+            for workload in workloads(settings, database, cache, storage, secrets)
+        }
+        self.register_outputs({})
+
+
+def workloads(
+    settings: Settings, database: Database, cache: Cache, storage: Storage, secrets: Secrets
+) -> list[Workload]:
+    """The workloads of an environment and their statements, as data."""
+    home = settings.service.namespace
+    return [
+        Workload("service", home, SERVICE_ACCOUNT, {"service": _service(settings, cache, secrets)}),
+        Workload("database-init", home, "database-init", {"secrets": _database_init(database, secrets)}),
+        Workload("migrate", home, "migrate", {"secrets": [_reads(secrets.arns["database/agent_migrate"])]}),
+        Workload("backup", home, "backup", {"backups": _backup(storage, secrets)}),
+        Workload(
+            "load-balancer-controller",
+            "kube-system",
+            "aws-load-balancer-controller",
+            load_balancer_policy.policies(settings),
+        ),
+        Workload("log-shipper", "logging", "fluent-bit", {"logs": _log_shipper(settings)}),
+        Workload(
+            "database-exporter",
+            "monitoring",
+            "postgres-exporter",
+            {"secrets": [_reads(secrets.arns["database/agent_monitor"])]},
+        ),
+    ]
+
+
+def _reads(*arns: pulumi.Input[str]) -> Statement:
+    return {"Effect": "Allow", "Action": _READ_SECRET, "Resource": list(arns)}
+
+
+def _service(settings: Settings, cache: Cache, secrets: Secrets) -> list[Statement]:
+    mounted = [secrets.arns["database/agent_app"], *(secrets.arns[name] for name in settings.secrets.mounted)]
+    statements: list[Statement] = [
+        _reads(*mounted),
+        # IAM authentication to Valkey names the group and the user (ElastiCache user guide, IAM authentication).
+        {"Effect": "Allow", "Action": "elasticache:Connect", "Resource": [cache.arn, cache.user_arn]},
+    ]
+    if settings.service.models:
+        statements.append(
+            {
+                "Effect": "Allow",
+                "Action": ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
+                "Resource": [
+                    f"arn:aws:bedrock:{settings.region}::foundation-model/{model}" for model in settings.service.models
+                ],
+            }
+        )
+    return statements
+
+
+def _database_init(database: Database, secrets: Secrets) -> list[Statement]:
+    return [
+        _reads(database.master_secret_arn),
+        {
+            "Effect": "Allow",
+            "Action": ["secretsmanager:PutSecretValue", "secretsmanager:DescribeSecret"],
+            "Resource": [secrets.arns[f"database/{role}"] for role in DATABASE_ROLES],
+        },
+        # A second run must keep the passwords that exist.
+        _reads(*(secrets.arns[f"database/{role}"] for role in DATABASE_ROLES)),
+    ]
+
+
+def _backup(storage: Storage, secrets: Secrets) -> list[Statement]:
+    return [
+        _reads(secrets.arns["database/agent_ro"]),
+        {
+            "Effect": "Allow",
+            # No delete: a backup job that is taken over cannot erase what it wrote.
+            "Action": ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"],
+            "Resource": pulumi.Output.concat(storage.backups.arn, "/logical/*"),
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": storage.backups.arn},
+    ]
+
+
+def _log_shipper(settings: Settings) -> list[Statement]:
+    group = f"arn:aws:logs:{settings.region}:{settings.account.id}:log-group:/{settings.name}/pods"
+    return [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+            "Resource": [group, f"{group}:*"],
+        }
+    ]
