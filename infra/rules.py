@@ -12,8 +12,6 @@ from infra.settings import Settings
 from infra.versions import KUBERNETES_SUPPORT, kubernetes_support
 
 WORLD = IPv4Network("0.0.0.0/0")
-    15  # Karpenter replaces Spot by Spot only among at least 15 types (karpenter.sh/docs/concepts/disruption)
-)
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
