@@ -31,46 +31,61 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="Set an address to listen on; there is no sign-in, so keep it loopback.")
-    port: int = Field(contract.PORT, ge=0, le=65535, description="Set a TCP port, or 0 for any free one.")
+    host: str = Field(
+        default="127.0.0.1", description="Set an address to listen on; there is no sign-in, so keep it loopback."
+    )
+    port: int = Field(default=contract.PORT, ge=0, le=65535, description="Set a TCP port, or 0 for any free one.")
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="Set a TCP port for metrics alone, or 0 to serve them on the API's port."
+        default=0, ge=0, le=65535, description="Set a TCP port for metrics alone, or 0 to serve them on the API's port."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Set DEBUG, INFO, WARNING or ERROR."
+        default="INFO", description="Set DEBUG, INFO, WARNING or ERROR."
     )
-    config: Path = Field(CHECKOUT / "langgraph.json", description="Set the path of a langgraph.json file.")
+    config: Path = Field(default=CHECKOUT / "langgraph.json", description="Set the path of a langgraph.json file.")
 
     database_url: SecretStr | None = Field(
-        None, description="Set a PostgreSQL URL such as postgresql://user@host:5432/name, or leave it out on a laptop."
+        default=None,
+        description="Set a PostgreSQL URL such as postgresql://user@host:5432/name, or leave it out on a laptop.",
     )
     database_password_file: Path | None = Field(
-        None, description="Set the path of a readable file that holds the password; it is read at every connection."
+        default=None,
+        description="Set the path of a readable file that holds the password; it is read at every connection.",
     )
     data_directory: Path = Field(
-        CHECKOUT / ".run" / "postgres", description="Set a writable directory for the embedded PostgreSQL."
+        default=CHECKOUT / ".run" / "postgres", description="Set a writable directory for the embedded PostgreSQL."
     )
-    pool_min_size: int = Field(1, ge=0, le=1000, description="Set the connections to keep open.")
-    pool_max_size: int = Field(10, ge=2, le=1000, description="Set the most connections to open, at least 2.")
-    pool_timeout_seconds: float = Field(5, gt=0, le=60, description="Set how long a request waits for a connection.")
+    pool_min_size: int = Field(default=1, ge=0, le=1000, description="Set the connections to keep open.")
+    pool_max_size: int = Field(default=10, ge=2, le=1000, description="Set the most connections to open, at least 2.")
+    pool_timeout_seconds: float = Field(
+        default=5, gt=0, le=60, description="Set how long a request waits for a connection."
+    )
     prepare_threshold: int | None = Field(
-        0, ge=0, description="Set 0, or the word null behind a transaction-mode pooler that cannot prepare statements."
+        default=0,
+        ge=0,
+        description="Set 0, or the word null behind a transaction-mode pooler that cannot prepare statements.",
     )
 
     model: ModelName | None = Field(
-        None, description="Set provider:model as LangChain names it, or leave it out for the local engine."
+        default=None, description="Set provider:model as LangChain names it, or leave it out for the local engine."
     )
     model_fallbacks: Annotated[tuple[ModelName, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
-        (), description="Set provider:model names separated by commas, in the order to try them."
+        default=(), description="Set provider:model names separated by commas, in the order to try them."
     )
     # 60: a superstep has to end within contract.DRAIN_SECONDS (75).
-    model_timeout_seconds: float = Field(30, gt=0, le=60, description="Set the seconds one model call may take.")
+    model_timeout_seconds: float = Field(
+        default=30, gt=0, le=60, description="Set the seconds one model call may take."
+    )
 
-    max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, description="Set the largest request, in bytes.")
-    recursion_limit: int = Field(50, ge=1, le=10_000, description="Set the most steps one run may take.")
-    run_timeout_seconds: float = Field(300, gt=0, le=86_400, description="Set the seconds one run may take.")
+    max_body_bytes: int = Field(
+        default=1_048_576, ge=1024, le=104_857_600, description="Set the largest request, in bytes."
+    )
+    recursion_limit: int = Field(default=50, ge=1, le=10_000, description="Set the most steps one run may take.")
+    run_timeout_seconds: float = Field(default=300, gt=0, le=86_400, description="Set the seconds one run may take.")
     drain_seconds: float = Field(
-        contract.DRAIN_SECONDS, ge=0, le=3600, description="Set how long to wait for running requests when stopping."
+        default=contract.DRAIN_SECONDS,
+        ge=0,
+        le=3600,
+        description="Set how long to wait for running requests when stopping.",
     )
 
     @field_validator("prepare_threshold", mode="before")

@@ -21,8 +21,10 @@ class ExecuteRequest(BaseModel):
         },
     )
 
-    thread_id: Identifier | None = Field(None, description="The thread to continue; a new one when left out.")
-    graph: str | None = Field(None, max_length=128, description="A graph of langgraph.json; the first when left out.")
+    thread_id: Identifier | None = Field(default=None, description="The thread to continue; a new one when left out.")
+    graph: str | None = Field(
+        default=None, max_length=128, description="A graph of langgraph.json; the first when left out."
+    )
     input: GraphInput = Field(description="The graph's input.")
 
 

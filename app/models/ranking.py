@@ -6,108 +6,18 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 
 WORD = re.compile(r"[a-z0-9]+")
 QUESTION_CHARACTERS = 2000  # the rest of a longer text is not read: time must not grow with it
-PAIR_WEIGHT = 0.5
-NEAREST_WEIGHT = 0.7
+NEAREST_WEIGHT = 0.5
 STOP_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "but",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "get",
-        "got",
-        "had",
-        "has",
-        "have",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "just",
-        "me",
-        "my",
-        "of",
-        "on",
-        "or",
-        "our",
-        "please",
-        "so",
-        "some",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "to",
-        "up",
-        "us",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-        "am",
-        "about",
-        "any",
-        "need",
-        "want",
-        "like",
-        "know",
-        "tell",
-    ]
+    WORD.findall(
+        "a an and are as at be been but by can could did do does for from get got had has have how i if in into is it its"
+        " just me my of on or our please so some that the their them then there these they this to up us was we were what"
+        " when where which while who will with would you your am about any need want like know tell"
+    )
 )
-SUFFIXES = (
-    "ations",
-    "ation",
-    "ments",
-    "ment",
-    "ings",
-    "ing",
-    "ied",
-    "ies",
-    "ers",
-    "ed",
-    "er",
-    "es",
-    "ly",
-    "s",
-    "e",
-    "y",
-)
+SUFFIXES = tuple("ations ation ments ment ings ing ied ies ers ed er es ly s e y".split())  # noqa: SIM905  one line
 SHORTEST_STEM = 3
 
 
@@ -120,7 +30,7 @@ def stem(word: str) -> str:
 
 
 class Words:
-    """Turns a text into weighted features: stems, one for all words of a synonym group, and neighbouring pairs."""
+    """Turns a text into weighted counted features: stems, and one name for all of a synonym group."""
 
     def __init__(self, synonyms: Iterable[Sequence[str]]) -> None:
         self._group: dict[tuple[str, ...], str] = {}
@@ -139,9 +49,7 @@ class Words:
             )
             concepts.append(self._group.get(stems[at : at + length], stems[at]))
             at += length
-        counted = Counter(concepts)
-        counted.update({f"{one} {two}": PAIR_WEIGHT for one, two in pairwise(concepts)})  # pyright: ignore[reportArgumentType, reportCallIssue]  Counter takes fractions too
-        return counted
+        return Counter(concepts)
 
     @staticmethod
     def _stems(text: str) -> tuple[str, ...]:
@@ -177,7 +85,7 @@ class Ranking:
 
     def _vector(self, features: Counter[str]) -> Vector:
         weighed = {
-            feature: (1 + math.log(count) if count >= 1 else count) * self._rarity.get(feature, self._unseen)
+            feature: (1 + math.log(count)) * self._rarity.get(feature, self._unseen)
             for feature, count in features.items()
         }
         length = math.sqrt(sum(weight * weight for weight in weighed.values())) or 1.0

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 RETRY_SECONDS = 2
-READY_TIMEOUT_SECONDS = 2  # below the 3 s a kubelet waits for a readiness answer
+READY_TIMEOUT_SECONDS = 1.5  # below the 2 s after which the readiness probe gives up (infra/kubernetes/service.py)
 FIRST_ATTEMPT_SECONDS = 15
 
 # Found dead within 15 s of a failover, instead of the kernel's two hours (tcp_keepalive_time=7200).

@@ -19,6 +19,7 @@ from psycopg_pool import PoolTimeout
 from app.observability.logs import frames, logged_as
 from app.observability.metrics import Metrics
 from app.runtime.checkpoints import PooledSaver
+from app.runtime.graph_config import AnyGraph
 from app.runtime.graphs import Graphs
 from app.runtime.problems import InvalidInput, Problem, RunFailed, RunTimedOut, Unavailable
 from app.runtime.thread_leases import ThreadLeases
@@ -36,6 +37,13 @@ class Outcome:
     run_id: str
     status: str
     state: ThreadState
+
+
+def _refuse_foreign_keys(graph: AnyGraph, name: str, given: dict[str, Any]) -> None:
+    """LangGraph ignores keys it does not know; an input of nothing else is a mistake."""
+    if given and not given.keys() & graph.channels.keys():
+        known = ", ".join(graph.get_input_jsonschema().get("properties", {}))
+        raise InvalidInput(f"input: has no key that graph {name!r} takes. It takes: {known}.", field="input")
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ class Executor:
         accepted = False
         try:
             async with self._graphs.open(name, config, self._saver) as graph:
+                _refuse_foreign_keys(graph, name, given)
                 context = self._graphs.context(graph)
                 # The first value is the state with the input in it: a failure before it is the input's.
                 async for _ in graph.astream(given, config, context=context, stream_mode="values", durability="sync"):
@@ -128,6 +137,7 @@ class Executor:
             raise RunFailed(f"The run took more than {self._limits.recursion} steps and was stopped.") from None
         except Exception as failure:
             if not accepted:
+                await self._saver.forget_run(thread_id, run_id)
                 raise InvalidInput(
                     f"Graph {name!r} cannot take this input ({type(failure).__name__}).", field="input"
                 ) from failure

@@ -13,8 +13,8 @@ from app.graphs.support_triage.knowledge import shipped
 from app.models.engine import Label, LocalEngine, Passage, Reply, ServiceContext
 from app.models.sentiment import Feeling, feeling
 
-# Measured on tests/unit/support_questions.json: below this a third of the best articles are the wrong ones.
-CONFIDENT = 0.3
+# Of tests/unit/support_questions.json 57 of 66 reach it and 53 of those find the right article; below it 6 of 9 do.
+CONFIDENT = 0.25
 UPSET = -0.5  # VADER's compound score; a plain "it does not work" is about -0.3
 
 

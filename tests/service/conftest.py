@@ -1,0 +1,82 @@
+"""A real PostgreSQL for each test process, a database for each test, the application in process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+from pydantic import SecretStr
+
+from app.api.application import create_app
+from app.runtime.embedded_postgres import embedded_database
+from app.settings import Settings
+from tests.service.application import STEPWISE, OpenClient
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("service")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    with embedded_database(tmp_path_factory.mktemp("postgres") / "data") as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Generator[str]:
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        yield make_conninfo(postgres_url, dbname=name)
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return Settings(database_url=SecretStr(database_url), pool_timeout_seconds=2)
+
+
+@pytest.fixture
+def open_client(settings: Settings) -> OpenClient:
+    """Opens the application with some settings changed, and a client to it."""
+
+    @asynccontextmanager
+    async def opened(**changes: object) -> AsyncGenerator[httpx.AsyncClient]:
+        app = create_app(settings.model_copy(update=changes))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://service", timeout=30) as client,
+        ):
+            yield client
+
+    return opened
+
+
+@pytest.fixture
+async def client(open_client: OpenClient) -> AsyncGenerator[httpx.AsyncClient]:
+    """The service with its own graph."""
+    async with open_client() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def stepwise(open_client: OpenClient) -> AsyncGenerator[httpx.AsyncClient]:
+    """The service with somebody else's project."""
+    async with open_client(config=STEPWISE) as opened:
+        yield opened
