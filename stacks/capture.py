@@ -10,22 +10,19 @@ import asyncio
 import contextvars
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import pulumi
-from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import Stack, wait_for_rpcs
 
 from infra.settings import PROJECT, Settings
 from stacks.configuration import read_stack, settings_of, with_checkout_image
-from stacks.graph import UNKNOWN, Graph, Options, Resource, Secret
+from stacks.graph import Graph, Options, Resource
 from stacks.terminal import run_command
+from stacks.wire import decode, encode, revealed
 
-# Wire constants (pulumi/pulumi sdk/python/lib/pulumi/runtime/rpc.py).
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a marker on the wire
 _STACK = "pulumi:pulumi:Stack"
 
 Creator = Callable[[str, str, str, Mapping[str, Any], str], tuple[str, dict[str, Any]]]
@@ -60,7 +57,7 @@ def _capture(program: Callable[[], None], stack: str, region: str, preview: bool
             root = pulumi.runtime.settings.get_root_resource()
             if isinstance(root, Stack):
                 exported = await rpc.serialize_properties(root.outputs, {})
-                monitor.exports = plain(json_format.MessageToDict(exported))
+                monitor.exports = decode(exported)
 
         loop.run_until_complete(run())
     finally:
@@ -97,15 +94,13 @@ class _Monitor(mocks.MockMonitor):
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == _STACK:
             return resource_pb2.RegisterResourceResponse(urn=urn)
-        inputs = plain(json_format.MessageToDict(request.object))
-        outputs, identifier = request.object, ""
+        inputs = decode(request.object)
+        outputs, identifier = inputs, ""
         if self._created and request.custom:
-            known = {key: value.value if isinstance(value, Secret) else value for key, value in inputs.items()}
-            identifier, computed = self._created(request.type, request.name, urn, known, self._region)
-            outputs = struct_pb2.Struct()
-            outputs.update({**json_format.MessageToDict(request.object), **computed})
-        self.recorded.append(_resource(request, urn, inputs, plain(json_format.MessageToDict(outputs)), identifier))
-        return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=outputs)
+            identifier, computed = self._created(request.type, request.name, urn, revealed(inputs), self._region)
+            outputs = {**inputs, **computed}
+        self.recorded.append(_resource(request, urn, inputs, outputs, identifier))
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=encode(outputs))
 
 
 def _creator() -> Creator:
@@ -138,22 +133,6 @@ def _resource(request: Any, urn: str, inputs: dict[str, Any], outputs: dict[str,
             provider=request.provider.rsplit("::", 1)[0],
         ),
     )
-
-
-def plain(value: Any) -> Any:
-    """A wire value as plain data: UNKNOWN, Secret, whole numbers as int."""
-    if isinstance(value, dict):
-        mapping = cast("dict[str, Any]", value)
-        if mapping.get(_SIGNATURE) == _SECRET:
-            return Secret(plain(mapping.get("value")))
-        return {key: plain(item) for key, item in mapping.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in cast("list[Any]", value)]
-    if value == rpc.UNKNOWN:
-        return UNKNOWN
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
 
 
 def main(arguments: list[str]) -> None:

@@ -145,6 +145,8 @@ def _container(settings: Settings, image: str, backends: Backends) -> core.Conta
             core.ContainerPortArgs(name="metrics", container_port=METRICS_PORT),
         ],
         env=[
+            core.EnvVarArgs(name="AGENT_HOST", value="0.0.0.0"),  # noqa: S104 - the pod's own address, behind policies
+            core.EnvVarArgs(name="AGENT_METRICS_PORT", value=str(METRICS_PORT)),
             core.EnvVarArgs(name="AGENT_DATABASE_URL", value=_database_url(backends.database_address)),
             core.EnvVarArgs(name="AGENT_DATABASE_PASSWORD_FILE", value=f"{MOUNT_PATH}/database-password"),
             core.EnvVarArgs(name="AGENT_POOL_MAX_SIZE", value=str(settings.database.pool_size)),

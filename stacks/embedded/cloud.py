@@ -1,0 +1,76 @@
+"""What a stand-in must be able to do, free of gRPC: check, compare, create, read, update, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class CloudError(Exception):
+    """A refusal in the words of the cloud that is stood in for: an error code, a colon, a sentence."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What differs between old and new inputs: property path → whether it replaces."""
+
+    paths: Mapping[str, bool]
+    delete_first: bool = False
+
+    @property
+    def replaces(self) -> list[str]:
+        """The paths that replace."""
+        return sorted(path for path, replaced in self.paths.items() if replaced)
+
+
+class Cloud(Protocol):
+    """One package's resources. Inputs and outputs are plain data with UNKNOWN and Secret inside."""
+
+    version: str  # the SDK's, which the engine wants the plugin to match
+
+    def configure(self, arguments: Mapping[str, Any]) -> None:
+        """Take the provider's arguments. Raises CloudError for an account that is not allowed."""
+        ...
+
+    def check(
+        self, type_: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], seed: bytes
+    ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """The inputs with defaults, and property and reason for each that is not valid."""
+        ...
+
+    def diff(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
+        """What changes between two checked inputs."""
+        ...
+
+    def create(self, type_: str, urn: str, inputs: Mapping[str, Any], *, preview: bool) -> tuple[str, dict[str, Any]]:
+        """The id and outputs; in a preview no id, and outputs only as far as they are known."""
+        ...
+
+    def read(self, type_: str, identifier: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Inputs and outputs of what exists, or None."""
+        ...
+
+    def update(
+        self, type_: str, identifier: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], *, preview: bool
+    ) -> dict[str, Any]:
+        """The outputs after a change in place."""
+        ...
+
+    def delete(self, type_: str, identifier: str, outputs: Mapping[str, Any]) -> None:
+        """Delete; something that is gone already is no error. Raises CloudError for what is in use or protected."""
+        ...
+
+
+def differing(old: Any, new: Any, path: str = "") -> list[str]:
+    """The dotted paths at which two values differ; a list differs as a whole."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        before: dict[str, Any] = old
+        after: dict[str, Any] = new
+        keys = sorted({*before, *after} - {"__defaults"})
+        return [
+            found
+            for key in keys
+            for found in differing(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if old == new else [path]
