@@ -1,14 +1,18 @@
-"""The engine's event stream condensed: how far a run is, what is under way, what failed and why."""
+"""A run of the engine shown by its events: how far it is, what is under way, what failed and why."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.activity import Report
+from rich.text import Text
+
+from stacks.embedded.engine import Workspace, run
+from stacks.terminal import Exit, Refused, errors
+from tools.activity import Report, shown
 
 # Past tense of the engine's operations (pulumi/pulumi sdk/go/common/apitype/events.go, OpType).
 DONE = {
@@ -21,6 +25,8 @@ DONE = {
     "import": "imported",
 }
 COLOUR_TAG = re.compile(r"<\{%[^%]*%\}>")  # the engine marks colours in its messages this way
+
+EXPECTED_WARNING = re.compile(r"using pulumi-\S+ from \$PATH at ")  # that is how the embedded cloud's plugins are found
 
 
 @dataclass
@@ -53,6 +59,8 @@ class Run:
     def text(self) -> str:
         """One line: counts by state, and what is being worked on."""
         total = sum(self.finished.values())
+        if not total and not self.under_way:
+            return f"{self.what}: starting"
         counted = f"{total} of {self.expected} resources" if self.expected else f"{total} resources"
         failed = f", {len(self.failed)} failed" if self.failed else ""
         current = list(self.under_way.values())
@@ -81,7 +89,22 @@ class Run:
         if diagnostic.get("severity") in ("error", "warning") and not diagnostic.get("ephemeral"):
             where = f"{short_name(diagnostic['urn'])}: " if diagnostic.get("urn") else ""
             message = COLOUR_TAG.sub("", diagnostic.get("message", "")).strip()
+            if EXPECTED_WARNING.match(message):
+                return
             self.messages.append(f"{diagnostic['severity']}: {where}{message}")
+
+
+def run_shown(workspace: Workspace, arguments: Sequence[str], expected: int | None = None) -> Run:
+    """Run the engine and show its progress. Refused, after its own words, when it does not succeed."""
+    with shown(errors) as report:
+        events = Run(f"pulumi {arguments[0]}", report, expected)
+        completed = run(workspace, arguments, on_event=events.take)
+    for message in events.messages:
+        errors.print(Text(message), soft_wrap=True)
+    if completed.code != 0:
+        words = "see above" if events.messages else completed.stderr.strip()
+        raise Refused(f"pulumi {arguments[0]} of {workspace.stack} did not succeed: {words}", Exit.FAILED)
+    return events
 
 
 def short_name(urn: str) -> str:

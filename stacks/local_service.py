@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -79,7 +80,7 @@ def wait_until_ready(
         if process is not None and process.poll() is not None:
             raise Refused(f"the service stopped at once:\n{_tail(log)}", Exit(_known(process.returncode)))
         if time.monotonic() > deadline:
-            raise Refused(f"the service is not ready after {START_SECONDS:.0f} s: {reason}", Exit.FAILED)
+            raise Refused(f"{service.address} is not ready after {START_SECONDS:.0f} s: {reason}", Exit.FAILED)
         report(f"starting the service: {reason}", 0, None)
         time.sleep(POLL_SECONDS)
 
@@ -90,9 +91,18 @@ def readiness(address: str) -> tuple[bool, str]:
         with urllib.request.urlopen(address + contract.READY_PATH, timeout=5) as answer:  # noqa: S310  loopback only
             return answer.status == 200, "ready"
     except urllib.error.HTTPError as error:
-        return False, error.read(2000).decode(errors="replace")
-    except OSError as error:
-        return False, f"no answer yet ({error})"
+        return False, _unready_text(error.read(10_000))
+    except OSError:
+        return False, "no answer yet"
+
+
+def _unready_text(body: bytes) -> str:
+    """What /ready says of each dependency that is not."""
+    try:
+        checks: dict[str, dict[str, Any]] = json.loads(body)["checks"]
+        return "; ".join(f"{name}: {check['reason']}" for name, check in checks.items() if not check["ok"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")[:200]
 
 
 def stop(folder: Path, report: Report) -> Service | None:
