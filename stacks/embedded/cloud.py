@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 
 class CloudError(Exception):
@@ -65,8 +65,7 @@ class Cloud(Protocol):
 def differing(old: Any, new: Any, path: str = "") -> list[str]:
     """The dotted paths at which two values differ; a list differs as a whole."""
     if isinstance(old, dict) and isinstance(new, dict):
-        before: dict[str, Any] = old
-        after: dict[str, Any] = new
+        before, after = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
         keys = sorted({*before, *after} - {"__defaults"})
         return [
             found

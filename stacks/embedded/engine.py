@@ -113,7 +113,7 @@ def run(workspace: Workspace, arguments: Sequence[str], on_event: Callable[[Even
             stderr=subprocess.PIPE,
             text=True,
         )
-        follower = threading.Thread(target=_follow, args=(log, process, on_event or (lambda _: None)))
+        follower = threading.Thread(target=_follow, args=(log, process, on_event or _ignore))
         follower.start()
         stdout, stderr = process.communicate()
         follower.join()
@@ -206,6 +206,10 @@ def _follow(log: Path, process: subprocess.Popen[str], on_event: Callable[[Event
         if ended:
             return
         time.sleep(0.1)
+
+
+def _ignore(event: Event) -> None:
+    del event
 
 
 def _json_of(completed: Completed) -> Any:

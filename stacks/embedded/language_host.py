@@ -1,3 +1,4 @@
+# ruff: noqa: N802 - gRPC's names
 """A Pulumi language host for Python programs, so that the CLI runs ours without an installed one.
 
 The engine starts it as ``pulumi-language-python``; it prints its port first. The SDK's automation server does the
@@ -13,11 +14,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import grpc
-import pulumi
 from google.protobuf import empty_pb2
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
@@ -34,7 +35,7 @@ class LanguageHost(LanguageServer):
         return language_pb2.LanguageHandshakeResponse()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        return plugin_pb2.PluginInfo(version=pulumi.__version__ if hasattr(pulumi, "__version__") else "3.0.0")
+        return plugin_pb2.PluginInfo(version=version("pulumi"))
 
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:
         return iter(())  # the environment we run in is the project's
@@ -48,7 +49,11 @@ class LanguageHost(LanguageServer):
     def Run(self, request: Any, context: Any) -> Any:
         program = Path(request.info.program_directory, request.info.entry_point or ".").resolve()
         os.chdir(request.pwd or request.info.program_directory)
-        self.program = lambda: runpy.run_path(str(program), run_name="__main__") and None
+
+        def run() -> None:
+            runpy.run_path(str(program), run_name="__main__")
+
+        self.program = run
         if not request.args:
             request.args.append(self._engine)
         return super().Run(request, context)
@@ -66,6 +71,11 @@ class LanguageHost(LanguageServer):
             yield language_pb2.RunPluginResponse(exitcode=plugin.wait())
 
 
+def end_at_once(*_: object) -> None:
+    """End without unwinding: every answer was written before it was given."""
+    os._exit(0)
+
+
 def serve(arguments: list[str]) -> None:
     """Serve until the engine ends us. The engine's address is the last argument that is no flag."""
     engine = next((value for value in reversed(arguments) if not value.startswith("-")), "")
@@ -75,7 +85,7 @@ def serve(arguments: list[str]) -> None:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    signal.signal(signal.SIGINT, lambda *_: os._exit(0))  # how the engine ends a plugin
+    signal.signal(signal.SIGINT, end_at_once)  # how the engine ends a plugin
     server.wait_for_termination()
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: N802 - gRPC's names
 """A stand-in as a Pulumi resource plugin: the provider gRPC interface over a Cloud.
 
 Run by the engine as ``pulumi-resource-<package>``, one process per provider; prints its port first.
@@ -16,12 +17,13 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 from google.protobuf import any_pb2, empty_pb2
 from google.rpc import status_pb2
-from pulumi.runtime.proto import errors_pb2, plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from stacks.embedded import kubernetes as kubernetes_objects
 from stacks.embedded.aws import Aws
 from stacks.embedded.cloud import Change, Cloud, CloudError
 from stacks.embedded.kubernetes import Kubernetes
+from stacks.embedded.language_host import end_at_once
 from stacks.embedded.random import Random
 from stacks.embedded.store import Store
 from stacks.graph import UNKNOWN
@@ -194,8 +196,8 @@ def serve(package: str) -> int:
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     # The engine ends a plugin by SIGINT and waits a minute for it; plugins are in process groups of their own, so a
-    # terminal's Ctrl-C does not come here. Every answer was written before it was given: nothing is lost.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+    # terminal's Ctrl-C does not come here.
+    signal.signal(signal.SIGINT, end_at_once)
     server.wait_for_termination()
     return 0
 
