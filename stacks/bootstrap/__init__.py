@@ -1,0 +1,1 @@
+"""What an AWS account has once, made before the first stack: dev and prod may share it."""
