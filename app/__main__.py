@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,9 +37,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    settings = load_settings(
-        os.environ, host=given.host, port=given.port, metrics_port=given.metrics_port, config=given.config
-    )
+    settings = load_settings(host=given.host, port=given.port, metrics_port=given.metrics_port, config=given.config)
     configure_logging(settings.log_level)
     if given.ready_file:
         given.ready_file.unlink(missing_ok=True)
@@ -57,7 +54,7 @@ def _serve(given: argparse.Namespace) -> int:
 
 
 def _stop_database(_: argparse.Namespace) -> int:
-    settings = load_settings(os.environ)
+    settings = load_settings()
     stopped = stop(settings.data_directory)
     _say(f"the embedded PostgreSQL in {settings.data_directory} " + ("is stopped" if stopped else "was left as it is"))
     return Exit.OK

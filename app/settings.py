@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -131,9 +132,9 @@ class Settings(BaseSettings):
         return (*((self.model,) if self.model else ()), *self.model_fallbacks)
 
 
-def load_settings(environment: Mapping[str, str], **overrides: object) -> Settings:
+def load_settings(**overrides: object) -> Settings:
     """Settings from the process environment and the command line; refuses what it does not know."""
-    _refuse_unknown_variables(environment)
+    _refuse_unknown_variables(os.environ)
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**cast("dict[str, Any]", given))

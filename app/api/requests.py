@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import contract
 from app.api.errors import error_response
+from app.api.values import THREAD_ID_PATTERN
 from app.observability.logs import frames, logged_as
 from app.observability.metrics import Metrics
 
@@ -88,8 +89,11 @@ class RequestMiddleware:
             "route": route,
             "status": status,
             "duration_seconds": round(seconds, 4),
-            **{name: value for name, value in scope.get("path_params", {}).items() if name == "thread_id"},
         }
+        # A thread id that was refused may be anything, a user's words included.
+        thread_id = scope.get("path_params", {}).get("thread_id", "")
+        if re.fullmatch(THREAD_ID_PATTERN, thread_id):
+            fields["thread_id"] = thread_id
         log.log(level, "request", extra={"fields": fields})
 
 

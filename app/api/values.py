@@ -49,4 +49,4 @@ GraphInput = Annotated[dict[str, Any], AfterValidator(refuse_unstorable)]
 
 def as_json(value: Any) -> Any:
     """State as JSON: messages and models by their own rules, what has none by its text."""
-    return to_jsonable_python(value, serialize_unknown=True, inf_nan_mode="null")
+    return to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null")

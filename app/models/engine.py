@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 from langchain_core.messages import BaseMessage
+from typing_extensions import TypedDict  # pydantic makes no schema of typing.TypedDict before Python 3.12
 
 
 class Label(TypedDict):

@@ -44,7 +44,7 @@ def stop(directory: Path) -> bool:
         return False
     with embedded_database(directory):
         pass
-    return not postmaster.is_running()
+    return not (directory / "postmaster.pid").exists()
 
 
 def _start(directory: Path) -> PostgresServer:

@@ -42,7 +42,7 @@ class Outcome:
 def _refuse_foreign_keys(graph: AnyGraph, name: str, given: dict[str, Any]) -> None:
     """LangGraph ignores keys it does not know; an input of nothing else is a mistake."""
     if given and not given.keys() & graph.channels.keys():
-        known = ", ".join(graph.get_input_jsonschema().get("properties", {}))
+        known = ", ".join(key for key in graph.channels if not key.startswith(("__", "branch:")))
         raise InvalidInput(f"input: has no key that graph {name!r} takes. It takes: {known}.", field="input")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,14 +17,21 @@ from pydantic import SecretStr
 
 from app.api.application import create_app
 from app.runtime.embedded_postgres import embedded_database
-from app.settings import Settings
+from app.settings import PREFIX, Settings
 from tests.service.application import STEPWISE, OpenClient
+from tests.service.processes import Running, Services
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("service")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +88,21 @@ async def stepwise(open_client: OpenClient) -> AsyncGenerator[httpx.AsyncClient]
     """The service with somebody else's project."""
     async with open_client(config=STEPWISE) as opened:
         yield opened
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Generator[Services]:
+    """Service processes with an embedded PostgreSQL of their own; none of them outlives the test."""
+    started: list[Running] = []
+
+    class Recorded(Services):
+        def start(self, name: str = "service", **settings: object) -> Running:
+            running = super().start(name, **settings)
+            started.append(running)
+            return running
+
+    yield Recorded(tmp_path)
+    for running in started:
+        running.process.kill()
+        running.process.wait()
+    Services(tmp_path).command("stop-database")

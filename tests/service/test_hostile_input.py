@@ -106,6 +106,11 @@ async def test_an_unknown_graph_or_checkpoint_is_a_404_and_lists_what_there_is(c
     assert (nobody.status_code, error_of(nobody)["code"]) == (404, "unknown_thread")
 
 
+async def test_an_input_of_foreign_keys_lists_those_the_graph_takes(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/workflow/execute", json={"input": {"message": "hello"}})
+    assert "It takes: messages" in error_of(answer)["message"]
+
+
 async def test_a_refused_input_leaves_nothing_behind(client: httpx.AsyncClient, database_url: str) -> None:
     await client.post("/workflow/execute", json={"thread_id": "fresh", "input": {"messages": 5}})
     assert (await client.get("/threads/fresh/state")).status_code == 404

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.runtime import Runtime
+from typing_extensions import TypedDict  # pydantic makes no schema of typing.TypedDict before Python 3.12
 
 from app.graphs.support_triage.knowledge import shipped
 from app.models.engine import Label, LocalEngine, Passage, Reply, ServiceContext
