@@ -56,8 +56,9 @@ def refuse_protected(stack: str, resources: Resources) -> None:
     """Protection is opened on purpose, in the configuration and by an update, as it would be on AWS."""
     protected = [short_name(resource["urn"]) for resource in resources if resource.get("protect")]
     if protected:
+        names = ", ".join(protected[:3]) + (", …" if len(protected) > 3 else "")
         raise Refused(
-            f"stack={stack}: {len(protected)} resources are protected ({', '.join(protected[:3])}, …), so nothing was "
+            f"stack={stack}: protected resources are in it ({names}), so nothing was "
             f"stopped or deleted. Set {PROJECT}:teardown to true in Pulumi.{stack}.yaml, run make up STACK={stack}, "
             f"then make down STACK={stack} again.",
             Exit.STATE,
@@ -82,7 +83,7 @@ def stop_service(folder: Path) -> None:
 
 def destroy(workspace: Workspace, resources: Resources) -> None:
     """Destroy the stack by the engine; what is meant to stay on AWS is named."""
-    done = run_shown(workspace, ["destroy", "--yes"], expected=len(resources))
+    done = run_shown(workspace, ["destroy", "--yes", "--skip-preview"], expected=len(resources))
     console.print(f"pulumi destroy of {workspace.stack}: {done.summary()}")
     kept = [short_name(resource["urn"]) for resource in resources if resource.get("retainOnDelete")]
     if kept:

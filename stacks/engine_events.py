@@ -59,7 +59,7 @@ class Run:
     def text(self) -> str:
         """One line: counts by state, and what is being worked on."""
         total = sum(self.finished.values())
-        if not total and not self.under_way:
+        if not (total or self.under_way or self.failed):
             return f"{self.what}: starting"
         counted = f"{total} of {self.expected} resources" if self.expected else f"{total} resources"
         failed = f", {len(self.failed)} failed" if self.failed else ""
