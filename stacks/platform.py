@@ -123,6 +123,14 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     def inside(*needs: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(providers=[provider], depends_on=list(needs))
 
+    def part_of_cluster(*needs: pulumi.Resource) -> pulumi.ResourceOptions:
+        """For objects that own nothing outside the cluster: a destroy drops them with it, without a call each.
+
+        Not for workloads, which must end before their nodes, nor for pools and releases, which own instances.
+        """
+        with_cluster = pulumi.ResourceOptions(deleted_with=foundation.cluster.resource)
+        return pulumi.ResourceOptions.merge(inside(*needs), with_cluster)
+
     # Order matters twice: a destroy runs it backwards, workloads first, then pools, then their controller, then nodes.
     karpenter = Karpenter(
         "karpenter",
@@ -133,8 +141,8 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     pools = NodePools(
         "pools", settings, foundation.provisioning.node_role_name, foundation.keys.nodes, inside(karpenter.release)
     )
-    namespace = ServiceNamespace("agent", settings, inside(*foundation.nodes.ready))
-    policies = NetworkPolicies("agent-network", settings, namespace.name, inside(namespace))
+    namespace = ServiceNamespace("agent", settings, part_of_cluster(*foundation.nodes.ready))
+    policies = NetworkPolicies("agent-network", settings, namespace.name, part_of_cluster(namespace))
     secrets = MountedSecrets(
         "agent-secrets",
         namespace.name,
@@ -142,7 +150,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
             "database-password": foundation.secrets.arns["database/agent_app"],
             **{name.replace("/", "-"): foundation.secrets.arns[name] for name in settings.secrets.mounted},
         },
-        inside(namespace, *foundation.nodes.ready),
+        part_of_cluster(namespace, *foundation.nodes.ready),
     )
     if settings.service.image is None:
         return
@@ -161,7 +169,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
             foundation.database.instance,
         ),
     )
-    HorizontalScaling("agent-scaling", settings, namespace.name, inside(service))
+    HorizontalScaling("agent-scaling", settings, namespace.name, part_of_cluster(service))
 
 
 def export(settings: Settings, foundation: Foundation) -> None:

@@ -28,6 +28,7 @@ class Cluster(Component):
     own security group, the only group that carries it).
     """
 
+    resource: aws.eks.Cluster
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     endpoint: pulumi.Output[str]
@@ -89,6 +90,7 @@ class Cluster(Component):
             zonal_shift_config=aws.eks.ClusterZonalShiftConfigArgs(enabled=True),
             opts=self.child(depends_on=[attached, group], protect=settings.protected),
         )
+        self.resource = cluster
         self.name, self.arn, self.endpoint = cluster.name, cluster.arn, cluster.endpoint
         self.security_group_id = cluster.vpc_config.apply(lambda vpc: vpc.cluster_security_group_id or "")
         self.kubeconfig = _kubeconfig(cluster, settings)

@@ -1,0 +1,236 @@
+"""Whatever settings pass the rules, the graph they give is sound."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Network
+from itertools import combinations
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from infra.problems import SettingsError
+from stacks.graph import Graph, Resource
+from tests.environments import graph_of, settings_of
+
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d")
+
+# Encryption with a key of ours, by type: where the key is named. Types that hold no data are not listed.
+ENCRYPTED_BY = {
+    "aws:rds/instance:Instance": ("kmsKeyId", "masterUserSecretKmsKeyId", "performanceInsightsKmsKeyId"),
+    "aws:elasticache/replicationGroup:ReplicationGroup": ("kmsKeyId",),
+    "aws:cloudwatch/logGroup:LogGroup": ("kmsKeyId",),
+    "aws:secretsmanager/secret:Secret": ("kmsKeyId",),
+    "aws:sns/topic:Topic": ("kmsMasterKeyId",),
+    "aws:backup/vault:Vault": ("kmsKeyArn",),
+}
+# Encrypted with keys of AWS, and the page that says why ours will not do.
+AWS_KEYS = {
+    "storage-access-logs": "load balancer access logs take SSE-S3 only (ELB guide, enable-access-logging)",
+    "provisioning": "EventBridge needs a key policy of its own for SQS; SSE-SQS needs none (Karpenter's template)",
+}
+NAME_LIMITS = {
+    "aws:s3/bucket:Bucket": ("bucket", 63),
+    "aws:sqs/queue:Queue": ("name", 80),
+    "aws:rds/instance:Instance": ("identifier", 63),
+    "aws:elasticache/replicationGroup:ReplicationGroup": ("replicationGroupId", 40),
+    "aws:elasticache/userGroup:UserGroup": ("userGroupId", 40),
+    "aws:elasticache/user:User": ("userId", 40),
+    "aws:eks/cluster:Cluster": ("name", 100),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": ("name", 255),
+    "aws:sns/topic:Topic": ("name", 256),
+    "aws:kms/alias:Alias": ("name", 256),
+    "aws:secretsmanager/secret:Secret": ("name", 512),
+    "aws:budgets/budget:Budget": ("name", 100),
+    "aws:backup/vault:Vault": ("name", 50),
+    "aws:backup/restoreTestingPlan:RestoreTestingPlan": ("name", 50),
+}
+AUTO_NAME_LIMITS = {
+    "aws:iam/role:Role": 64,
+    "aws:rds/subnetGroup:SubnetGroup": 255,
+    "aws:ec2/launchTemplate:LaunchTemplate": 128,
+}
+
+
+@st.composite
+def networks(draw: st.DrawFn, zones: int) -> dict[str, Any]:
+    """A VPC of any private range, cut into blocks that hold the pods."""
+    octet = draw(st.integers(0, 255))
+    names = draw(st.permutations(ZONES))[:zones]
+    vpc = IPv4Network(f"10.{octet}.0.0/16")
+    privates = list(vpc.subnets(new_prefix=19))[1:]
+    smalls = list(next(vpc.subnets(new_prefix=19)).subnets(new_prefix=24))
+    order = draw(st.permutations(smalls))
+    rows = [
+        {"name": name, "private": str(privates[i]), "public": str(order[3 * i]), "data": str(order[3 * i + 1]), "endpoints": str(order[3 * i + 2])}
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    return {"cidr": str(vpc), "zones": rows, "natGateways": draw(st.sampled_from(["one", "perZone"]))}
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
+    """A shipped environment with many settings moved."""
+    stack = draw(st.sampled_from(["dev", "prod"]))
+    network = draw(networks(draw(st.integers(2 if stack == "dev" else 3, 4))))
+    if stack == "prod":
+        network["natGateways"] = "perZone"
+    network["interfaceEndpoints"] = draw(st.lists(st.sampled_from(["sts", "logs", "ecr.api", "eks"]), unique=True))
+    return stack, {
+        "network": network,
+        "cluster.publicEndpoint": draw(st.booleans()),
+        "cluster.logRetentionDays": draw(st.sampled_from([7, 30, 365])),
+        "database.instanceClass": draw(st.sampled_from(["db.m7g.large", "db.r7g.xlarge", "db.r7g.2xlarge"])),
+        "database.poolSize": draw(st.integers(1, 12)),
+        "cache.replicas": draw(st.integers(1, 3)),
+        "cache.multiAz": True if stack == "prod" else draw(st.booleans()),
+        "service.autoscaling.maxReplicas": draw(st.integers(10, 200)),
+        "backup": {"enabled": True if stack == "prod" else draw(st.booleans()), "copyRegion": "eu-west-1"},
+        "secrets": {"entries": draw(st.lists(st.sampled_from(["a", "b/c", "jwt"]), unique=True))},
+        "ingress": {"host": "a.example.com", "zoneId": "Z1"} if stack == "prod" or draw(st.booleans()) else {},
+        "alerts": {"emails": draw(st.lists(st.just("a@example.com"), max_size=1))},
+        "teardown": draw(st.sampled_from(["true", "false"])),
+    }
+
+
+@effort(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(changes())
+def test_any_accepted_settings_give_a_sound_graph(changed: tuple[str, dict[str, Any]]) -> None:
+    stack, settings = changed
+    try:
+        settings_of(stack, settings)
+    except SettingsError:
+        assume(False)
+    graph = graph_of(stack, settings, preview=False)
+    subnets_do_not_overlap(graph)
+    every_reference_resolves(graph)
+    only_the_load_balancer_is_open_to_the_world(graph)
+    every_store_uses_a_key_of_ours(graph)
+    every_name_is_within_its_limit(graph)
+
+
+def subnets_do_not_overlap(graph: Graph) -> None:
+    blocks = [IPv4Network(row.inputs["cidrBlock"]) for row in graph.of_type("aws:ec2/subnet:Subnet")]
+    assert not any(one.overlaps(other) for one, other in combinations(blocks, 2))
+
+
+def every_reference_resolves(graph: Graph) -> None:
+    """By the embedded cloud's own table of what refers to what."""
+    from stacks.embedded.aws import _references  # pyright: ignore[reportPrivateUsage] - one table of references is enough
+    from stacks.embedded.aws_types import TYPES
+
+    def values(type_: str, attribute: str) -> set[Any]:
+        return {row.id if attribute == "id" else row.outputs.get(attribute) for row in graph.of_type(type_)}
+
+    for resource in graph:
+        if resource.package == "aws":
+            for path, value, type_, attribute in _references(TYPES[resource.type], resource.inputs):
+                assert value is None or value in values(type_, attribute), f"{resource.name}.{path}={value}"
+
+
+def only_the_load_balancer_is_open_to_the_world(graph: Graph) -> None:
+    for rule in graph.of_type("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
+        assert not str(rule.inputs.get("cidrIpv4", "")).endswith("/0"), rule.name
+        assert not rule.inputs.get("cidrIpv6"), rule.name
+
+
+def every_store_uses_a_key_of_ours(graph: Graph) -> None:
+    keys = {row.outputs["arn"] for row in graph.of_type("aws:kms/key:Key")}
+    for resource in graph:
+        for place in ENCRYPTED_BY.get(resource.type, ()):
+            assert resource.inputs.get(place) in keys, f"{resource.name}.{place}"
+    for bucket in graph.of_type(
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    ):
+        rule = bucket.inputs["rules"][0]["applyServerSideEncryptionByDefault"]
+        assert (rule.get("kmsMasterKeyId") in keys) != (bucket.name in AWS_KEYS), bucket.name
+    disks = [graph.one("aws:ec2/launchTemplate:LaunchTemplate").inputs["blockDeviceMappings"][0]["ebs"]["kmsKeyId"]]
+    node_class = graph.one("kubernetes:karpenter.k8s.aws/v1:EC2NodeClass").inputs["spec"]
+    disks.append(node_class["blockDeviceMappings"][0]["ebs"]["kmsKeyID"])
+    assert set(disks) <= keys
+    assert graph.one("aws:eks/cluster:Cluster").inputs["encryptionConfig"]["provider"]["keyArn"] in keys
+
+
+def every_name_is_within_its_limit(graph: Graph) -> None:
+    for resource in graph:
+        if resource.type in NAME_LIMITS:
+            key, most = NAME_LIMITS[resource.type]
+            assert len(resource.inputs[key]) <= most, f"{resource.name}.{key}"
+        elif resource.type in AUTO_NAME_LIMITS:
+            assert len(resource.name) + 8 <= AUTO_NAME_LIMITS[resource.type], resource.name
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_every_bucket_is_private_versioned_and_takes_tls_only(stack: str) -> None:
+    graph = graph_of(stack)
+    buckets = {row.inputs["bucket"] for row in graph.of_type("aws:s3/bucket:Bucket")}
+    assert len(buckets) == 3
+
+    def of_kind(kind: str) -> dict[str, Resource]:
+        return {row.inputs["bucket"]: row for row in graph.of_type(f"aws:s3/{kind[0].lower()}{kind[1:]}:{kind}")}
+
+    blocks, versions, policies = (
+        of_kind("BucketPublicAccessBlock"),
+        of_kind("BucketVersioning"),
+        of_kind("BucketPolicy"),
+    )
+    for bucket in buckets:
+        flags = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+        assert all(blocks[bucket].inputs[flag] for flag in flags)
+        assert versions[bucket].inputs["versioningConfiguration"] == {"status": "Enabled"}
+        deny = json.loads(policies[bucket].inputs["policy"])["Statement"][0]
+        assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_no_policy_of_ours_allows_every_action_or_a_whole_service(stack: str) -> None:
+    for policy in graph_of(stack, preview=False).of_type("aws:iam/rolePolicy:RolePolicy"):
+        for statement in json.loads(policy.inputs["policy"])["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            if statement["Effect"] == "Allow":
+                assert not any(action == "*" or action.endswith(":*") for action in actions), policy.name
+
+
+# Allow statements on every resource: the calls, and why no resource can be named (AWS service authorization reference).
+WILDCARD_RESOURCES = {
+    "provisioning-controller-discovery": "EC2 Describe, Price List and ListInstanceProfiles know no resource",
+    "workloads-load-balancer-controller-read": "Describe and List calls know no resource; the SLR is bound by its service",
+}
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_wildcard_resource_stands_only_where_its_reason_is_written_down(stack: str) -> None:
+    found: set[str] = set()
+    for policy in graph_of(stack, preview=False).of_type("aws:iam/rolePolicy:RolePolicy"):
+        for statement in json.loads(policy.inputs["policy"])["Statement"]:
+            if statement["Effect"] == "Allow" and statement["Resource"] == "*":
+                found.add(policy.name)
+    assert found == set(WILDCARD_RESOURCES)
+
+
+def test_no_secret_value_is_ever_an_input() -> None:
+    for stack in ("dev", "prod"):
+        graph = graph_of(stack, preview=False)
+        types = {resource.type for resource in graph}
+        assert not {
+            t for t in types if "SecretVersion" in t or "randomPassword" in t or t == "kubernetes:core/v1:Secret"
+        }
+        for resource in graph:
+            assert not {"password", "authToken", "passwords", "masterPassword"} & set(resource.inputs), resource.urn
+
+
+def test_a_mounted_secret_reaches_the_pod_and_its_role_and_no_other_does() -> None:
+    graph = graph_of(
+        "dev", {"secrets": {"entries": ["jwt-signing-key", "other"], "mounted": ["jwt-signing-key"]}}, preview=False
+    )
+    arns = {row.inputs["name"]: row.outputs["arn"] for row in graph.of_type("aws:secretsmanager/secret:Secret")}
+    role = json.loads(graph.one("aws:iam/rolePolicy:RolePolicy", "workloads-service-service").inputs["policy"])
+    readable = role["Statement"][0]["Resource"]
+    assert arns["agents-dev/jwt-signing-key"] in readable
+    assert arns["agents-dev/other"] not in readable
+    provider = graph.one("kubernetes:secrets-store.csi.x-k8s.io/v1:SecretProviderClass").inputs["spec"]
+    files = {row["objectAlias"] for row in json.loads(provider["parameters"]["objects"])}
+    assert files == {"database-password", "jwt-signing-key"}
