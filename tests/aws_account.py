@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -43,13 +44,14 @@ def aws_account(account: str = ACCOUNT) -> Generator[boto3.Session]:
         return EmptyResult()
 
     environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "AWS_SHARED_CREDENTIALS_FILE": _NO_CREDENTIALS,
         "AWS_CONFIG_FILE": _NO_CREDENTIALS,
         "AWS_EC2_METADATA_DISABLED": "true",
         "MOTO_ACCOUNT_ID": account,
     }
     with (
-        mock.patch.dict("os.environ", environment),
+        mock.patch.dict("os.environ", environment, clear=True),
         mock.patch.dict(iam.SERVICE_NAME_CONVERSION, {"spot": "EC2Spot"}),
         mock.patch.object(CostExplorerResponse, "get_anomaly_monitors", get_anomaly_monitors, create=True),
         mock.patch.object(CostExplorerResponse, "create_anomaly_monitor", create_anomaly_monitor, create=True),
