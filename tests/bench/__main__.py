@@ -1,0 +1,114 @@
+"""`make bench`: how long a preview takes in process, and how long by the real engine on the embedded cloud."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from stacks.configuration import ROOT, known_stacks
+from stacks.embedded.engine import open_workspace, run
+from stacks.terminal import Exit, Refused, console, errors, run_command
+from tools.activity import shown
+from tools.catalogue import Unavailable
+from tools.obtain import obtain
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Medians in seconds, each from the start of a process to its end."""
+
+    stack: str
+    in_process: float
+    engine: float | None  # None where no pulumi command can be had
+
+    @property
+    def ratio(self) -> float | None:
+        return self.engine / self.in_process if self.engine else None
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="how often each is measured, after one run to warm up")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+    pulumi = find_pulumi()
+    with shown(errors) as report:
+
+        def measure(stack: str) -> Measured:
+            report(f"measuring {stack}", 0, None)
+            return Measured(stack, in_process(stack, options.runs), pulumi and engine(stack, pulumi, options.runs))
+
+        results = [measure(stack) for stack in known_stacks()]
+    if options.json:
+        rows = [asdict(result) | {"ratio": result.ratio} for result in results]
+        sys.stdout.write(json.dumps({"cores": os.cpu_count(), "runs": options.runs, "preview": rows}, indent=2) + "\n")
+    else:
+        print_table(results, options.runs)
+    return Exit.OK
+
+
+def find_pulumi() -> Path | None:
+    try:
+        with shown(errors) as report:
+            return obtain("pulumi", report).path
+    except Unavailable as reason:
+        errors.print(f"left out: the engine's preview: {reason}", markup=False, soft_wrap=True)
+        return None
+
+
+def in_process(stack: str, runs: int) -> float:
+    """`make preview`, from a cold interpreter."""
+    return median(
+        runs,
+        lambda: subprocess.run(
+            [sys.executable, "-m", "stacks.capture", "--stack", stack], cwd=ROOT, stdout=subprocess.DEVNULL, check=True
+        ),
+    )
+
+
+def engine(stack: str, pulumi: Path, runs: int) -> float:
+    """`pulumi preview` of an empty stack, which is what the capture shows too."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = open_workspace(stack, pulumi, Path(folder))
+
+        def preview() -> None:
+            completed = run(workspace, ["preview"])
+            if completed.code != 0:
+                raise Refused(f"pulumi preview of {stack} failed:\n{completed.stdout}{completed.stderr}", Exit.FAILED)
+
+        return median(runs, preview)
+
+
+def median(runs: int, work: Callable[[], object]) -> float:
+    """The median duration after one run that is not counted: it fills the caches."""
+    durations: list[float] = []
+    for _ in range(runs + 1):
+        started = time.perf_counter()
+        work()
+        durations.append(time.perf_counter() - started)
+    return statistics.median(durations[1:])
+
+
+def print_table(results: list[Measured], runs: int) -> None:
+    table = Table("preview of", "in process", "by the engine", "ratio", box=None, header_style="bold", pad_edge=False)
+    for result in results:
+        engine_text = f"{result.engine:.1f} s" if result.engine else "left out"
+        ratio_text = f"{result.ratio:.1f} ×" if result.ratio else ""
+        table.add_row(result.stack, f"{result.in_process:.1f} s", engine_text, ratio_text)
+    console.print(table)
+    console.print(f"median of {runs} runs on {os.cpu_count()} cores, each a new process, after one to warm up")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
