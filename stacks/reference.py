@@ -1,0 +1,114 @@
+"""The generated reference: every resource type with its count per stack, every setting with its value per stack.
+
+``python -m stacks.reference`` writes docs/reference; a test fails when the pages no longer match the program.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from infra.settings import Settings
+from stacks.capture import capture
+from stacks.configuration import ROOT, read_stack, settings_of, with_checkout_image
+from stacks.terminal import console, run_command
+
+STACKS = ("dev", "prod")
+FOLDER = ROOT / "docs" / "reference"
+_MADE = "<!-- Made by python -m stacks.reference; edit the program, not this page. -->"
+
+
+def main(arguments: list[str]) -> None:
+    """Write the pages."""
+    if arguments:
+        raise SystemExit("python -m stacks.reference takes no arguments")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text)
+        console.print(f"wrote {(FOLDER / name).relative_to(ROOT)}")
+
+
+def pages() -> dict[str, str]:
+    """The reference pages by file name."""
+    chosen = {stack: _settings(stack) for stack in STACKS}
+    return {"resources.md": _resources(chosen), "settings.md": _settings_page(chosen)}
+
+
+def _settings(stack: str) -> Settings:
+    config, _ = with_checkout_image(read_stack(stack))
+    return settings_of(config, f"Pulumi.{stack}.yaml")
+
+
+def _resources(chosen: dict[str, Settings]) -> str:
+    counts = {stack: capture(settings, stack).counts() for stack, settings in chosen.items()}
+    types = sorted({type_ for count in counts.values() for type_ in count})
+    rows = [[f"`{type_}`", *(str(counts[stack][type_]) for stack in STACKS)] for type_ in types]
+    rows.append(["**all**", *(f"**{sum(counts[stack].values())}**" for stack in STACKS)])
+    intro = "What each stack is made of, with an image set. Components and providers are not counted."
+    return _page("Resources", intro, ["type", *STACKS], rows)
+
+
+def _settings_page(chosen: dict[str, Settings]) -> str:
+    dumps = {stack: settings.model_dump(mode="json", by_alias=True) for stack, settings in chosen.items()}
+    rows = [
+        [f"`{path}`", kind, default, *(_cell(_at(dumps[stack], path)) for stack in STACKS)]
+        for path, kind, default in _fields(Settings, "")
+    ]
+    intro = (
+        "Every key of `Pulumi.<stack>.yaml` below `langgraph-eks:`, its default (— where it must be set), and what the "
+        "shipped stacks choose. Rules over several keys: `infra/rules.py`, `infra/capacity_rules.py`."
+    )
+    return _page("Settings", intro, ["key", "type", "default", *STACKS], rows)
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    for field in model.model_fields.values():
+        path = f"{prefix}{field.alias}"
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _fields(inner, f"{path}.")
+        else:
+            default = "—" if field.is_required() else _cell(field.default)
+            yield path, _kind(inner), default
+
+
+def _kind(annotation: Any) -> str:
+    arguments = get_args(annotation)
+    if annotation in (str, int, bool):
+        return {str: "text", int: "number", bool: "true/false"}[annotation]
+    if type(None) in arguments:
+        return f"{_kind(arguments[0])}, optional"
+    if str(annotation).startswith("typing.Literal"):
+        return " or ".join(f"`{value}`" for value in arguments)
+    if str(annotation).startswith("tuple"):
+        return "list"
+    return {"IPv4Network": "CIDR"}.get(getattr(annotation, "__name__", ""), "text")
+
+
+def _at(document: Any, path: str) -> Any:
+    for part in path.split("."):
+        document = document[part]
+    return document
+
+
+def _cell(value: Any) -> str:
+    if value in (None, (), []):
+        return ""
+    if isinstance(value, (list, tuple)):
+        texts = [item["name"] if isinstance(item, dict) else str(item) for item in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON
+        return ", ".join(texts[:4]) + (f" … ({len(texts)})" if len(texts) > 4 else "")  # pyright: ignore[reportUnknownArgumentType] - JSON
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) < 60 else f"{text[:40]}…"
+
+
+def _page(title: str, intro: str, header: list[str], rows: list[list[str]]) -> str:
+    lines = [f"# {title}", "", _MADE, "", intro, "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
