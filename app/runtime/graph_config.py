@@ -88,8 +88,12 @@ def _set_environment(file: Path, env: object) -> None:
     else:
         raise Refused(f"{file}: env: has to be an object or the path of a .env file, not {type(env).__name__}.")
     for name, value in values.items():
-        if value is not None:
+        if value is None:
+            continue
+        try:
             os.environ.setdefault(str(name), str(value))
+        except (ValueError, OSError):
+            raise Refused(f"{file}: env.{name}={value!r}: not a variable a process can have. Correct it.") from None
 
 
 def _add_import_paths(file: Path, dependencies: object) -> None:

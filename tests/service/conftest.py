@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import httpx
@@ -39,9 +40,25 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@contextmanager
+def open_folder() -> Generator[Path]:
+    """A folder that stays readable for PostgreSQL.
+
+    As root PostgreSQL runs as a user of its own, and every pytest that starts closes /tmp/pytest-of-root to all others.
+    """
+    with TemporaryDirectory(prefix="agent-test-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def folder() -> Generator[Path]:
+    with open_folder() as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    with embedded_database(tmp_path_factory.mktemp("postgres") / "data") as url:
+def postgres_url() -> Generator[str]:
+    with open_folder() as opened, embedded_database(opened / "data") as url:
         yield url
 
 
@@ -91,7 +108,7 @@ async def stepwise(open_client: OpenClient) -> AsyncGenerator[httpx.AsyncClient]
 
 
 @pytest.fixture
-def services(tmp_path: Path) -> Generator[Services]:
+def services(folder: Path) -> Generator[Services]:
     """Service processes with an embedded PostgreSQL of their own; none of them outlives the test."""
     started: list[Running] = []
 
@@ -101,8 +118,8 @@ def services(tmp_path: Path) -> Generator[Services]:
             started.append(running)
             return running
 
-    yield Recorded(tmp_path)
+    yield Recorded(folder)
     for running in started:
         running.process.kill()
         running.process.wait()
-    Services(tmp_path).command("stop-database")
+    Services(folder).command("stop-database")

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.anyio
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 
 
-async def test_an_outage_is_a_503_that_ends_by_itself(tmp_path: Path) -> None:
-    data = tmp_path / "postgres"
+async def test_an_outage_is_a_503_that_ends_by_itself(folder: Path) -> None:
+    data = folder / "postgres"
     with embedded_database(data) as url:
         settings = Settings(database_url=SecretStr(url), pool_timeout_seconds=0.5)
     app = create_app(settings)

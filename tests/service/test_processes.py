@@ -7,7 +7,6 @@ import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import psutil
@@ -203,9 +202,9 @@ def test_it_starts_without_its_database_and_says_what_it_waits_for(services: Ser
     assert "secret-word" not in written
 
 
-def test_the_printed_curl_line_works(services: Services, tmp_path: Path) -> None:
+def test_the_printed_curl_line_works(services: Services) -> None:
     services.start()
-    said = (tmp_path / "service.stderr").read_text()
+    said = (services.folder / "service.stderr").read_text()
     body = said.split("-d '", 1)[1].rsplit("'", 1)[0]
     url = said.split("curl -s ", 1)[1].split(" ", 1)[0]
     answer = httpx.post(url, content=body, headers={"content-type": "application/json"}, timeout=30)
