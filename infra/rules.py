@@ -7,7 +7,9 @@ from ipaddress import IPv4Network
 from itertools import combinations
 
 from infra import capacity_rules
+from infra.compatibility import incompatible
 from infra.problems import Problem
+from infra.regions import ZONES
 from infra.settings import Settings
 from infra.versions import KUBERNETES_SUPPORT, kubernetes_support
 
@@ -39,9 +41,50 @@ def _network(settings: Settings) -> Iterator[Problem]:
             yield Problem(other, second, f"overlaps {one}={first}", "Give each subnet a block of its own.")
     if not 16 <= network.cidr.prefixlen <= 28:
         yield Problem("network.cidr", network.cidr, "AWS allows a VPC from /16 to /28", "Choose a block of that size.")
+
+
+def _zones(settings: Settings) -> Iterator[Problem]:
+    network = settings.network
+    letters = ZONES.get(settings.region)
+    if letters is None:
+        yield Problem(
+            "region", settings.region, "its zones are unknown here", "Add it to infra/regions.py with its source."
+        )
+    for index, zone in enumerate(network.zones):
+        if letters and zone.name.startswith(settings.region) and zone.name[-1] not in letters:
+            yield Problem(
+                f"network.zones.{index}.name",
+                zone.name,
+                f"region {settings.region} has the {len(letters)} zones {', '.join(letters)}",
+                "Name one of these, or fewer zones.",
+            )
     names = [zone.name for zone in network.zones]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield Problem("network.zones", name, "the zone is listed twice", "List each zone once.")
+
+
+def _account(settings: Settings) -> Iterator[Problem]:
+    """Every ARN is of the account that the provider is bound to: a copied file must not reach into another one."""
+    access, bootstrap = settings.access, settings.bootstrap
+    named = [
+        *(("access.deployers", arn) for arn in access.deployers),
+        *(("access.admins", arn) for arn in access.admins),
+        *(("access.viewers", arn) for arn in access.viewers),
+        *(("access.breakGlass", arn) for arn in access.break_glass),
+        ("bootstrap.secretsKeyArn", bootstrap.secrets_key_arn),
+        ("bootstrap.githubOidcProviderArn", bootstrap.github_oidc_provider_arn),
+        ("account.permissionBoundaryArn", settings.account.permission_boundary_arn),
+    ]
+    for field, arn in named:
+        if arn and arn.split(":")[4] not in (settings.account.id, "aws"):
+            yield Problem(
+                field, arn, f"belongs to another account than account.id={settings.account.id}",
+                "Correct one of the two.",
+            )  # fmt: skip
+
+
+def _versions(settings: Settings) -> Iterator[Problem]:
+    yield from incompatible(settings)
 
 
 def _cluster(settings: Settings) -> Iterator[Problem]:
@@ -142,9 +185,12 @@ def _production(settings: Settings) -> Iterator[Problem]:
 
 
 _RULES = (
+    _account,
     _network,
+    _zones,
     capacity_rules.addresses,
     _cluster,
+    _versions,
     capacity_rules.system_nodes,
     capacity_rules.workers,
     capacity_rules.service,
