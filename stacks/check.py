@@ -1,0 +1,110 @@
+"""Before an ``up``: are settings sound, versions supported on a date, and pins what AWS really offers?
+
+``python -m stacks.check prod`` prints pass, warn, fail or could-not-check for each; it changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from infra.compatibility import ending_soon, out_of_support
+from infra.settings import Settings
+from infra.versions import ADD_ONS, Pin, unverified
+from stacks.account import aws_errors, open_account
+from stacks.configuration import read_settings
+from stacks.terminal import Exit, Refused, console, run_command
+
+if TYPE_CHECKING:
+    from mypy_boto3_eks.client import EKSClient
+
+PASS, WARN, FAIL, UNSEEN = "pass", "warn", "fail", "could not check"
+_COLOUR = {PASS: "green", WARN: "yellow", FAIL: "red", UNSEEN: "magenta"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's answer."""
+
+    check: str
+    status: str
+    detail: str
+
+
+def main(arguments: list[str]) -> int:
+    """Run every check of a stack; exit 1 when one fails, or with --strict when one could not be made."""
+    parser = argparse.ArgumentParser(prog="python -m stacks.check", description=main.__doc__)
+    parser.add_argument("stack", help="which Pulumi.<stack>.yaml")
+    parser.add_argument("--on", type=date.fromisoformat, help="judge support on this date (default: today, UTC)")
+    parser.add_argument("--offline", action="store_true", help="ask AWS nothing")
+    parser.add_argument("--strict", action="store_true", help="what could not be checked fails too")
+    parser.add_argument("--profile", help="AWS profile")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args(arguments)
+    settings = read_settings(chosen.stack)
+    found = [Finding("settings", PASS, f"Pulumi.{chosen.stack}.yaml keeps every rule")]
+    found += support(settings, chosen.on or datetime.now(UTC).date())
+    found += _pins(settings, chosen.stack, chosen.profile, offline=chosen.offline)
+    _print(found, as_json=chosen.json)
+    bad = {FAIL, UNSEEN} if chosen.strict else {FAIL}
+    return Exit.FAILED if any(finding.status in bad for finding in found) else Exit.OK
+
+
+def support(settings: Settings, on: date) -> Iterator[Finding]:
+    """Support of the pinned versions on a date."""
+    ended, soon = list(out_of_support(settings, on)), list(ending_soon(settings, on))
+    yield from (Finding("version support", FAIL, str(problem)) for problem in ended)
+    yield from (Finding("version support", WARN, str(problem)) for problem in soon)
+    if not ended and not soon:
+        yield Finding("version support", PASS, f"every pinned version is supported on {on} and for 90 days more")
+
+
+def offered(eks: EKSClient, kubernetes: str, pins: tuple[Pin, ...]) -> Iterator[Finding]:
+    """Whether EKS offers each pinned add-on version for a Kubernetes version; names the newest that it does offer."""
+    for pin in pins:
+        answer = eks.describe_addon_versions(addonName=pin.name, kubernetesVersion=kubernetes)
+        versions = [
+            version.get("addonVersion", "") for row in answer["addons"] for version in row.get("addonVersions", [])
+        ]
+        if pin.version in versions:
+            yield Finding(f"add-on {pin.name}", PASS, pin.version)
+        else:
+            newest = versions[0] if versions else "none"
+            yield Finding(
+                f"add-on {pin.name}",
+                FAIL,
+                f"versions.ADD_ONS[{pin.name}]={pin.version}: EKS does not offer it for {kubernetes}. "
+                f"Pin one that it does, the newest being {newest}.",
+            )
+
+
+def _pins(settings: Settings, stack: str, profile: str | None, *, offline: bool) -> list[Finding]:
+    unseen = ", ".join(f"{pin.name} {pin.version}" for pin in unverified())
+    if offline:
+        return [Finding("add-on versions", UNSEEN, f"AWS was not asked (--offline). Unverified pins: {unseen}")]
+    try:
+        account = open_account(settings, stack, profile)
+        with aws_errors("asking EKS for add-on versions"):
+            return list(offered(account.session.client("eks"), settings.cluster.version, tuple(ADD_ONS.values())))
+    except Refused as refusal:
+        return [Finding("add-on versions", UNSEEN, f"{refusal} Unverified pins: {unseen}")]
+
+
+def _print(found: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(data=[asdict(finding) for finding in found])
+        return
+    table = Table("check", "status", "detail")
+    for finding in found:
+        table.add_row(finding.check, f"[{_COLOUR[finding.status]}]{finding.status}[/]", finding.detail)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
