@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stacks.configuration import ROOT
 from stacks.embedded import NOTICE
-from stacks.embedded.engine import Workspace, open_workspace, run
+from stacks.embedded.engine import Workspace, open_workspace, run_attached
 from stacks.embedded.store import Store, Stored
 from stacks.terminal import Exit, Refused, console, errors, run_command
 from tools.activity import shown
@@ -28,10 +28,7 @@ def main(arguments: list[str]) -> int:
         console.print(f"removed {root / chosen.stack}", soft_wrap=True)
         return Exit.OK
     if chosen.command == "pulumi":
-        completed = run(_workspace(chosen.stack, root), chosen.arguments)
-        sys.stdout.write(completed.stdout)
-        sys.stderr.write(completed.stderr)
-        return completed.code
+        return run_attached(_workspace(chosen.stack, root), chosen.arguments)
     store = Store(_existing(root / chosen.stack / "cloud.sqlite"))
     if chosen.command == "fail":
         store.add_fault(chosen.type, chosen.operation, after=chosen.after)
@@ -44,7 +41,7 @@ def main(arguments: list[str]) -> int:
 def _drift(store: Store, name: str, change: str | None, *, delete: bool) -> int:
     row = _named(store, name)
     if delete:
-        store.remove(row.type, row.id)
+        store.remove(row)
         console.print(f"deleted {row.type} {row.id} behind Pulumi's back", markup=False, soft_wrap=True)
         return Exit.OK
     path, _, text = (change or "").partition("=")
@@ -54,7 +51,10 @@ def _drift(store: Store, name: str, change: str | None, *, delete: bool) -> int:
         value = json.loads(text)
     except json.JSONDecodeError:
         value = text
-    store.drift(row, path, value)
+    try:
+        store.drift(row, path, value)
+    except TypeError as part:
+        raise Refused(f"--set {change}: {part} of {row.id} is no object; a list can only be set as a whole.") from None
     console.print(f"set {path}={value} on {row.type} {row.id} behind Pulumi's back", markup=False, soft_wrap=True)
     return Exit.OK
 

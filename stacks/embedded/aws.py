@@ -6,15 +6,16 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from threading import Lock
 from typing import Any, cast
 
 from stacks.embedded import ACCOUNT, sdk
 from stacks.embedded.aws_types import TYPES, AwsType
-from stacks.embedded.cloud import Change, CloudError, differing
+from stacks.embedded.cloud import Change, CloudError, differing, under
 from stacks.embedded.outputs import created
 from stacks.embedded.store import Store, Stored
 from stacks.graph import UNKNOWN
-from stacks.wire import has_unknown, revealed
+from stacks.wire import revealed
 
 
 class Aws:
@@ -25,7 +26,8 @@ class Aws:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._region = ""
-        self._tags: dict[str, str] = {}
+        self._tags: Any = {}
+        self._creating = Lock()  # between the look for a name and the taking of it
 
     def configure(self, arguments: Mapping[str, Any]) -> None:
         allowed = _json(arguments.get("allowedAccountIds"), [])
@@ -34,68 +36,69 @@ class Aws:
                 f"AWS account ID not allowed: {ACCOUNT} (the embedded cloud's account is not among {', '.join(allowed)})"
             )
         self._region = str(arguments.get("region", "us-east-1"))
-        self._tags = _json(arguments.get("defaultTags"), {}).get("tags", {})
+        self._tags = _json(arguments.get("defaultTags"), {}).get("tags") or {}
 
     def check(
         self, type_: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], seed: bytes
     ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         try:
-            row, failures = _row(type_), list(sdk.mismatches(type_, new))
+            row, known, failures = _row(type_), sdk.properties(type_), list(sdk.mismatches(type_, new))
         except (LookupError, CloudError) as error:
             return dict(new), [("", str(error))]
         inputs = dict(new)
         if row.name and inputs.get(row.name) is None:
             # Kept while the resource lives; a replacement is checked without old inputs and gets another name.
-            suffix = hashlib.sha256(seed or urn.encode()).hexdigest()[:7]
-            inputs[row.name] = old.get(row.name) or f"{urn.rsplit('::', 1)[-1]}-{suffix}"
+            kept = old.get(row.name) if row.name in old.get("__defaults", []) else None
+            inputs[row.name] = kept or _autoname(row, urn, inputs, seed)
             inputs["__defaults"] = [row.name]
+        if "tags" in known and isinstance(inputs.get("tags", {}), dict):
+            # An input, so that other default tags of the provider are an update of all that carries tags.
+            inputs["tagsAll"] = {**self._tags, **(inputs.get("tags") or {})}
         return inputs, failures
 
     def diff(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
-        row = _row(type_)
-        paths = {path: _replaces(row, path) for path in differing(revealed(old), revealed(new))}
-        # With a name that people chose, the new one cannot stand beside the old one.
-        named = bool(row.name) and row.name not in new.get("__defaults", []) and row.name not in paths
-        singular = not row.name and "{h" not in row.id and "{uuid}" not in row.id and "{arn}" not in row.id
-        return Change(paths, delete_first=any(paths.values()) and (named or singular))
+        row, before, after = _row(type_), revealed(dict(old)), revealed(dict(new))
+        differences = tuple(differing(before, after))
+        replacing = frozenset(found.path for found in differences if under(found.path, row.replaces.split()))
+        return Change(differences, replacing, bool(replacing) and _in_the_way(row, before, after))
 
     def create(self, type_: str, urn: str, inputs: Mapping[str, Any], *, preview: bool) -> tuple[str, dict[str, Any]]:
         row, known = _row(type_), revealed(dict(inputs))
         if preview:
-            return "", self._with_tags({**inputs, **dict.fromkeys(_computed(row), UNKNOWN)})
+            return "", {**inputs, **dict.fromkeys((key for key in _computed(row) if key not in inputs), UNKNOWN)}
         self._refuse_dangling(type_, row, known)
-        number = self._store.next_generation(urn)
-        identifier, computed = created(type_, urn.rsplit("::", 1)[-1], urn, known, self._region, number)
-        if row.alone and self._store.get(type_, identifier) is not None:
-            raise CloudError(f"{_kind(type_)}AlreadyExists: {_kind(type_)} {identifier} exists already")
-        outputs = self._with_tags({**inputs, **computed})
-        self._store.put(Stored(type_, identifier, urn, known, revealed(outputs)))
+        with self._creating:
+            self._refuse_taken(type_, row, known)
+            number = self._store.next_generation(urn)
+            identifier, computed = created(type_, urn.rsplit("::", 1)[-1], urn, known, self._region, number)
+            outputs = {**inputs, **computed}
+            if not self._store.insert(Stored(type_, identifier, urn, known, revealed(outputs), self._region)):
+                raise CloudError(f"{_kind(type_)}AlreadyExists: {_kind(type_)} {identifier} exists already")
         return identifier, outputs
 
     def read(self, type_: str, identifier: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        row = self._store.get(type_, identifier)
+        row = self._store.get(type_, identifier, self._region)
         return (row.inputs, row.outputs) if row else None
 
     def update(
         self, type_: str, identifier: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], *, preview: bool
     ) -> dict[str, Any]:
         row = _row(type_)
-        kept = {key: old[key] for key in _computed(row) if key in old}
+        outputs = {key: old[key] for key in _computed(row) if key in old} | dict(new)
         for key, template in row.outputs.items():
             if isinstance(template, dict) and isinstance(old.get(key), dict) and isinstance(new.get(key), dict):
-                kept[key] = {**new[key], **{part: old[key].get(part) for part in cast("dict[str, Any]", template)}}
+                outputs[key] = {**new[key], **{part: old[key].get(part) for part in cast("dict[str, Any]", template)}}
         if row.counter:
-            kept[row.counter] = UNKNOWN if preview else int(old[row.counter]) + 1
-        outputs = self._with_tags({**new, **kept})
+            outputs[row.counter] = UNKNOWN if preview else int(old[row.counter]) + 1
         if not preview:
-            self._refuse_dangling(type_, row, revealed(dict(new)))
-            if self._store.get(type_, identifier) is None:
+            known = revealed(dict(new))
+            self._refuse_dangling(type_, row, known)
+            if not self._store.put(Stored(type_, identifier, urn, known, revealed(outputs), self._region)):
                 raise CloudError(f"{_kind(type_)}NotFound: {_kind(type_)} {identifier} does not exist")
-            self._store.put(Stored(type_, identifier, urn, revealed(dict(new)), revealed(outputs)))
         return outputs
 
-    def delete(self, type_: str, identifier: str, outputs: Mapping[str, Any]) -> None:
-        stored, row = self._store.get(type_, identifier), _row(type_)
+    def delete(self, type_: str, identifier: str) -> None:
+        stored, row = self._store.get(type_, identifier, self._region), _row(type_)
         if stored is None:
             return
         if row.protected and stored.inputs.get(row.protected):
@@ -108,36 +111,51 @@ class Aws:
             raise CloudError(
                 "InvalidParameterCombination: finalSnapshotIdentifier is required unless skipFinalSnapshot"
             )
-        if type_ == "aws:s3/bucket:Bucket" and stored.outputs.get("objects") and not stored.inputs.get("forceDestroy"):
-            raise CloudError(f"BucketNotEmpty: {identifier} holds objects and forceDestroy is off")
-        user = self._first_user(stored)
+        user = self._first_user(stored, row)
         if user is not None:
             raise CloudError(
                 f"DependencyViolation: {_kind(type_)} {identifier} has a dependent object: {_kind(user.type)} {user.id}"
             )
-        self._store.remove(type_, identifier)
+        self._store.remove(stored)
 
-    def _with_tags(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {**values, "tagsAll": {**self._tags, **(values.get("tags") or {})}}
+    def _refuse_taken(self, type_: str, row: AwsType, inputs: Mapping[str, Any]) -> None:
+        """A name that the id does not hold must be looked for; an id that is taken shows when it is written."""
+        if not row.name or f"{{{row.name}}}" in row.id:
+            return
+        for there in self._store.all(type_):
+            if there.place == self._region and there.value(row.name) == inputs[row.name]:
+                raise CloudError(f"{_kind(type_)}AlreadyExists: {_kind(type_)} {inputs[row.name]} exists already")
 
     def _refuse_dangling(self, type_: str, row: AwsType, inputs: Mapping[str, Any]) -> None:
         for path, value, target, attribute in _references(row, inputs):
-            if has_unknown(value) or value in (None, ""):
+            if value in (None, "") or any(there.value(attribute) == value for there in self._store.all(target)):
                 continue
-            if not any(there.value(attribute) == value for there in self._store.all(target)):
-                raise CloudError(
-                    f"Invalid{_kind(target)}.NotFound: {_kind(type_)}.{path}: the {_kind(target)} '{value}' does not exist"
-                )
+            raise CloudError(
+                f"Invalid{_kind(target)}.NotFound: {_kind(type_)}.{path}: the {_kind(target)} '{value}' does not exist"
+            )
 
-    def _first_user(self, stored: Stored) -> Stored | None:
-        pointing = {type_ for type_, row in TYPES.items() if f"{stored.type} " in " ".join(row.refers.values())}
-        for candidate in self._store.all("aws:%"):
-            if candidate.type not in pointing or candidate.id == stored.id:
-                continue
+    def _first_user(self, stored: Stored, row: AwsType) -> Stored | None:
+        for candidate in self._store.all(*row.held_by.split()) if row.held_by else []:
             for _, value, target, attribute in _references(TYPES[candidate.type], candidate.inputs):
                 if target == stored.type and value is not None and value == stored.value(attribute):
                     return candidate
         return None
+
+
+def _autoname(row: AwsType, urn: str, inputs: Mapping[str, Any], seed: bytes) -> str:
+    suffix = hashlib.sha256(seed or urn.encode()).hexdigest()[:7]
+    prefix = revealed(inputs.get(f"{row.name}Prefix"))
+    return f"{prefix}{suffix}" if isinstance(prefix, str) else f"{urn.rsplit('::', 1)[-1]}-{suffix}"
+
+
+def _in_the_way(row: AwsType, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the new resource would have the old one's name: one that people chose, or an id made of inputs alone."""
+    if row.name:
+        return row.name not in new.get("__defaults", []) and old.get(row.name) == new.get(row.name)
+    try:
+        return row.id.format_map(old) == row.id.format_map(new)
+    except KeyError:  # the id has digits of its own
+        return False
 
 
 def _row(type_: str) -> AwsType:
@@ -150,10 +168,6 @@ def _row(type_: str) -> AwsType:
 
 def _computed(row: AwsType) -> list[str]:
     return [key for key, template in row.outputs.items() if not isinstance(template, dict)]
-
-
-def _replaces(row: AwsType, path: str) -> bool:
-    return any(path == fixed or path.startswith((f"{fixed}.", f"{fixed}[")) for fixed in row.replaces.split())
 
 
 def _references(row: AwsType, inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, str]]:

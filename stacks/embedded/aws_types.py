@@ -3,7 +3,9 @@
 ``replaces``: properties whose change replaces the resource in pulumi-aws. Read from terraform-provider-aws's ForceNew
 (as bridged by pulumi-aws 7.51.1), checked against CloudFormation's createOnlyProperties in cfn-lint 1.58's schemas
 (2026-10-20); where the two differ the provider wins. Rows marked ``cfn`` rest on CloudFormation's schema alone.
-``refers``: property path → ``type attribute``; ``[]`` walks a list. Everything else comes from the SDK's own classes.
+``refers``: property path → ``type attribute``; ``[]`` walks a list. ``held_by``: what the service's API reference names
+as in use (DependencyViolation, DeleteConflict, ResourceInUse, …); a key, a role's ARN or a topic can always be deleted.
+Everything else comes from the SDK's own classes.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ class AwsType:
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     protected: str = ""  # the property that, when true, forbids deletion
     counter: str = ""  # an output that counts updates
-    alone: bool = True  # whether a second one of the same id is refused
+    held_by: str = ""  # types that keep it from being deleted while they refer to it
 
 
 _VPC = "aws:ec2/vpc:Vpc id"
@@ -41,11 +43,19 @@ _LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup arn"
 
 
 def _ec2(
-    kind: str, prefix: str, /, replaces: str = "", refers: dict[str, str] | None = None, **outputs: Any
+    kind: str,
+    prefix: str,
+    /,
+    replaces: str = "",
+    refers: dict[str, str] | None = None,
+    held_by: str = "",
+    **outputs: Any,
 ) -> AwsType:
     """An EC2 resource: an id of 17 hex digits behind a prefix, and an ARN of the same."""
     arn = f"arn:aws:ec2:{{region}}:{{account}}:{kind}/{{id}}"
-    return AwsType(f"{prefix}-{{h17}}", replaces=replaces, refers=refers or {}, outputs={"arn": arn, **outputs})
+    return AwsType(
+        f"{prefix}-{{h17}}", replaces=replaces, refers=refers or {}, outputs={"arn": arn, **outputs}, held_by=held_by
+    )
 
 
 def _of_bucket(replaces: str = "bucket") -> AwsType:
@@ -61,6 +71,8 @@ TYPES: dict[str, AwsType] = {
     "aws:ec2/vpc:Vpc": _ec2(
         "vpc", "vpc", "cidrBlock ipv4IpamPoolId ipv4NetmaskLength",
         mainRouteTableId="rtb-{h17}", defaultSecurityGroupId="sg-{h17}", ownerId="{account}",
+        held_by="aws:ec2/subnet:Subnet aws:ec2/internetGateway:InternetGateway aws:ec2/routeTable:RouteTable "
+        "aws:ec2/securityGroup:SecurityGroup aws:ec2/vpcEndpoint:VpcEndpoint",
     ),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _ec2("security-group", "sg", "vpcId", {"vpcId": _VPC}),
     "aws:ec2/internetGateway:InternetGateway": _ec2("internet-gateway", "igw", "", {"vpcId": _VPC}),
@@ -69,8 +81,12 @@ TYPES: dict[str, AwsType] = {
         "availabilityZone availabilityZoneId cidrBlock ipv4IpamPoolId ipv4NetmaskLength ipv6CidrBlock ipv6IpamPoolId "
         "ipv6Native ipv6NetmaskLength outpostArn vpcId",
         {"vpcId": _VPC}, availabilityZoneId="use1-az1", ownerId="{account}",
+        held_by="aws:ec2/natGateway:NatGateway aws:ec2/vpcEndpoint:VpcEndpoint aws:eks/cluster:Cluster "
+        "aws:eks/nodeGroup:NodeGroup",
     ),
-    "aws:ec2/routeTable:RouteTable": _ec2("route-table", "rtb", "vpcId", {"vpcId": _VPC}),
+    "aws:ec2/routeTable:RouteTable": _ec2(
+        "route-table", "rtb", "vpcId", {"vpcId": _VPC}, held_by="aws:ec2/routeTableAssociation:RouteTableAssociation",
+    ),
     "aws:ec2/route:Route": AwsType(
         "r-{routeTableId}{h8}",
         replaces="destinationCidrBlock destinationIpv6CidrBlock destinationPrefixListId routeTableId",
@@ -87,6 +103,7 @@ TYPES: dict[str, AwsType] = {
     "aws:ec2/eip:Eip": _ec2(
         "elastic-ip", "eipalloc", "address ipamPoolId networkBorderGroup",
         allocationId="{id}", publicIp="203.0.113.{octet}",
+        held_by="aws:ec2/natGateway:NatGateway",
     ),
     "aws:ec2/natGateway:NatGateway": _ec2(
         "natgateway", "nat",
@@ -109,6 +126,8 @@ TYPES: dict[str, AwsType] = {
     "aws:ec2/securityGroup:SecurityGroup": AwsType(
         "sg-{h17}", "name", "description name namePrefix vpcId", {"vpcId": _VPC},
         {"arn": _arn("ec2", "security-group/{id}"), "ownerId": "{account}"},
+        held_by="aws:ec2/vpcEndpoint:VpcEndpoint aws:eks/cluster:Cluster aws:rds/instance:Instance "
+        "aws:elasticache/replicationGroup:ReplicationGroup",
     ),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": AwsType(
         # The provider modifies a rule in place; only its group is fixed (its schema has a plan modifier, no ForceNew).
@@ -123,6 +142,7 @@ TYPES: dict[str, AwsType] = {
     "aws:iam/role:Role": AwsType(
         "{name}", "name", "name namePrefix path",
         outputs={"arn": "arn:aws:iam::{account}:role{path}{name}", "uniqueId": "AROA{H17}", "path": "/"},
+        held_by="aws:iam/rolePolicyAttachment:RolePolicyAttachment aws:iam/rolePolicy:RolePolicy",
     ),
     "aws:iam/policy:Policy": AwsType(
         "arn:aws:iam::{account}:policy{path}{name}", "name", "description name namePrefix path",
@@ -154,6 +174,7 @@ TYPES: dict[str, AwsType] = {
             "vpcConfig": {"clusterSecurityGroupId": "sg-{h17}", "vpcId": "vpc-{h17}"},
         },
         protected="deletionProtection",
+        held_by="aws:eks/nodeGroup:NodeGroup",
     ),
     "aws:eks/nodeGroup:NodeGroup": AwsType(
         "{clusterName}:{nodeGroupName}", "nodeGroupName",
@@ -186,10 +207,12 @@ TYPES: dict[str, AwsType] = {
         },
     ),
     "aws:rds/subnetGroup:SubnetGroup": AwsType(
-        "{name}", "name", "name namePrefix", {"subnetIds[]": _SUBNET}, {"arn": _arn("rds", "subgrp:{name}")}
+        "{name}", "name", "name namePrefix", {"subnetIds[]": _SUBNET}, {"arn": _arn("rds", "subgrp:{name}")},
+        held_by="aws:rds/instance:Instance",
     ),
     "aws:rds/parameterGroup:ParameterGroup": AwsType(
-        "{name}", "name", "description family name namePrefix", outputs={"arn": _arn("rds", "pg:{name}")}
+        "{name}", "name", "description family name namePrefix", outputs={"arn": _arn("rds", "pg:{name}")},
+        held_by="aws:rds/instance:Instance",
     ),
     "aws:rds/instance:Instance": AwsType(
         "db-{H26}", "identifier",
@@ -214,10 +237,12 @@ TYPES: dict[str, AwsType] = {
         protected="deletionProtection",
     ),
     "aws:elasticache/subnetGroup:SubnetGroup": AwsType(
-        "{name}", "name", "name", {"subnetIds[]": _SUBNET}, {"arn": _arn("elasticache", "subnetgroup:{name}")}
+        "{name}", "name", "name", {"subnetIds[]": _SUBNET}, {"arn": _arn("elasticache", "subnetgroup:{name}")},
+        held_by="aws:elasticache/replicationGroup:ReplicationGroup",
     ),
     "aws:elasticache/parameterGroup:ParameterGroup": AwsType(
-        "{name}", "name", "family name", outputs={"arn": _arn("elasticache", "parametergroup:{name}")}
+        "{name}", "name", "family name", outputs={"arn": _arn("elasticache", "parametergroup:{name}")},
+        held_by="aws:elasticache/replicationGroup:ReplicationGroup",
     ),
     "aws:elasticache/user:User": AwsType(
         "{userId}", replaces="userId userName", outputs={"arn": _arn("elasticache", "user:{userId}")}
@@ -255,7 +280,8 @@ TYPES: dict[str, AwsType] = {
         "{queueUrl}", replaces="queueUrl", refers={"queueUrl": "aws:sqs/queue:Queue url"}
     ),
     "aws:cloudwatch/eventRule:EventRule": AwsType(
-        "{name}", "name", "name namePrefix", outputs={"arn": _arn("events", "rule/{name}")}
+        "{name}", "name", "name namePrefix", outputs={"arn": _arn("events", "rule/{name}")},
+        held_by="aws:cloudwatch/eventTarget:EventTarget",
     ),
     "aws:cloudwatch/eventTarget:EventTarget": AwsType(
         "{rule}-{h8}", replaces="rule targetId", refers={"rule": "aws:cloudwatch/eventRule:EventRule name"},
@@ -308,15 +334,21 @@ TYPES: dict[str, AwsType] = {
         refers={"backupVaultName": _VAULT},
     ),
     "aws:backup/plan:Plan": AwsType(
-        "{uuid}", "name", "", {"rules[].targetVaultName": _VAULT, "rules[].copyActions[].destinationVaultArn": "aws:backup/vault:Vault arn"},
-        {"arn": _arn("backup", "backup-plan:{id}"), "version": "{h17}"},
+        "{uuid}",
+        refers={
+            "rules[].targetVaultName": _VAULT,
+            "rules[].copyActions[].destinationVaultArn": "aws:backup/vault:Vault arn",
+        },
+        outputs={"arn": _arn("backup", "backup-plan:{id}"), "version": "{h17}"},
+        held_by="aws:backup/selection:Selection",
     ),
     "aws:backup/selection:Selection": AwsType(
-        "{uuid}", "name", "iamRoleArn name planId resources",
-        {"planId": "aws:backup/plan:Plan id", "iamRoleArn": _ROLE_ARN},
+        "{uuid}", replaces="iamRoleArn name planId resources",
+        refers={"planId": "aws:backup/plan:Plan id", "iamRoleArn": _ROLE_ARN},
     ),
     "aws:backup/restoreTestingPlan:RestoreTestingPlan": AwsType(
-        "{name}", "name", "name", outputs={"arn": _arn("backup", "restore-testing-plan:{name}")}
+        "{name}", "name", "name", outputs={"arn": _arn("backup", "restore-testing-plan:{name}")},
+        held_by="aws:backup/restoreTestingSelection:RestoreTestingSelection",
     ),
     "aws:backup/restoreTestingSelection:RestoreTestingSelection": AwsType(
         "{name}:{restoreTestingPlanName}", "name", "name protectedResourceType restoreTestingPlanName",

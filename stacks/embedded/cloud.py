@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -12,16 +13,20 @@ class CloudError(Exception):
 
 
 @dataclass(frozen=True)
+class Difference:
+    """One property that differs between old and new inputs."""
+
+    path: str  # as Pulumi writes property paths: tags["karpenter.sh/discovery"]
+    kind: str  # ADD, DELETE or UPDATE
+
+
+@dataclass(frozen=True)
 class Change:
-    """What differs between old and new inputs: property path → whether it replaces."""
+    """What differs between old and new inputs, and which of it replaces the resource."""
 
-    paths: Mapping[str, bool]
-    delete_first: bool = False
-
-    @property
-    def replaces(self) -> list[str]:
-        """The paths that replace."""
-        return sorted(path for path, replaced in self.paths.items() if replaced)
+    differences: tuple[Difference, ...]
+    replacing: frozenset[str] = frozenset()
+    delete_first: bool = False  # the new one cannot stand beside the old one
 
 
 class Cloud(Protocol):
@@ -54,22 +59,37 @@ class Cloud(Protocol):
     def update(
         self, type_: str, identifier: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], *, preview: bool
     ) -> dict[str, Any]:
-        """The outputs after a change in place."""
+        """The outputs after a change in place; ``old`` are the outputs before it."""
         ...
 
-    def delete(self, type_: str, identifier: str, outputs: Mapping[str, Any]) -> None:
+    def delete(self, type_: str, identifier: str) -> None:
         """Delete; something that is gone already is no error. Raises CloudError for what is in use or protected."""
         ...
 
 
-def differing(old: Any, new: Any, path: str = "") -> list[str]:
-    """The dotted paths at which two values differ; a list differs as a whole."""
+def differing(old: Any, new: Any, path: str = "") -> list[Difference]:
+    """Every property at which two values differ; a list differs as a whole."""
+    if old == new:
+        return []
     if isinstance(old, dict) and isinstance(new, dict):
         before, after = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
         keys = sorted({*before, *after} - {"__defaults"})
-        return [
-            found
-            for key in keys
-            for found in differing(before.get(key), after.get(key), f"{path}.{key}" if path else key)
-        ]
-    return [] if old == new else [path]
+        return [found for key in keys for found in differing(before.get(key), after.get(key), _joined(path, key))]
+    if isinstance(old or new, dict) and (old is None or new is None):
+        # A block that comes or goes: each of its properties counts, for one of them may replace the resource.
+        inner = differing(old or {}, new or {}, path)
+        if inner:
+            return inner
+    return [Difference(path, "ADD" if old is None else "DELETE" if new is None else "UPDATE")]
+
+
+def under(path: str, fixed: Iterable[str]) -> bool:
+    """Whether a property path is one of the fixed ones or lies inside one."""
+    return any(path == entry or path.startswith((f"{entry}.", f"{entry}[")) for entry in fixed)
+
+
+def _joined(path: str, key: str) -> str:
+    if re.fullmatch(r"[A-Za-z_]\w*", key):
+        return f"{path}.{key}" if path else key
+    quoted = key.replace('"', '\\"')
+    return f'{path}["{quoted}"]'

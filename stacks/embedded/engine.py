@@ -1,54 +1,28 @@
-"""A place where the real Pulumi CLI works on the embedded cloud, and cannot reach anything else.
-
-Everything lives below ``.embedded/<stack>``: a generated project file, launchers for our plugins, the engine's own
-home and backend, and the embedded cloud's memory. The environment of the CLI is made here from nothing.
-"""
+"""The real Pulumi CLI on a workspace of the embedded cloud, where it cannot reach anything else."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import secrets
-import shlex
+import signal
 import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
-import yaml
-
-from infra.settings import PROJECT
 from stacks.configuration import ROOT, read_stack, with_checkout_image
-from stacks.embedded.provider import CLOUDS, STORE_VARIABLE
 from stacks.embedded.store import Store
-from stacks.terminal import Exit, Refused
+from stacks.embedded.workspace import Workspace, environment, prepare, project_name, write_stack_file
+from stacks.terminal import Exit, Refused, errors
 
 Event = dict[str, Any]
 _EVENTFUL = ("up", "update", "preview", "refresh", "destroy")
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """One stack's embedded cloud."""
-
-    stack: str
-    directory: Path
-    pulumi: Path
-
-    @property
-    def store(self) -> Path:
-        """The embedded cloud's memory."""
-        return self.directory / "cloud.sqlite"
-
-    @property
-    def project(self) -> Path:
-        """Where the generated project file is."""
-        return self.directory / "project"
+_DEAD_WITHIN = 3.0  # seconds in which the plugins of a killed engine end; they look every half second
 
 
 @dataclass(frozen=True)
@@ -70,54 +44,51 @@ def open_workspace(
 ) -> Workspace:
     """Make or refresh the workspace of a stack, and the stack in its backend.
 
-    ``project`` holds Pulumi.yaml and Pulumi.<stack>.yaml; ``config`` replaces the latter's values. Raises Refused for
-    an unknown stack, and for a store that is damaged or newer.
+    ``project`` holds Pulumi.yaml and Pulumi.<stack>.yaml; ``config`` replaces the latter's values. What a killed
+    command left is set right. Raises Refused for an unknown stack, and for a store that is damaged or newer.
     """
     chosen = dict(config) if config is not None else read_stack(stack, project)
     if project == ROOT:
         chosen, _ = with_checkout_image(chosen)
     workspace = Workspace(stack, root.resolve() / stack, pulumi)
-    for name in ("project", "bin", "home", "backend"):
-        (workspace.directory / name).mkdir(parents=True, exist_ok=True)
-    Store(workspace.store)  # refuses before the engine starts
-    _passphrase(workspace)
-    _launchers(workspace)
-    _project_file(workspace, project)
-    _stack_file(workspace, chosen)
-    if not (workspace.directory / "backend" / ".pulumi" / "stacks" / _project_name(project) / f"{stack}.json").exists():
-        made = run(workspace, ["stack", "init", stack])
+    Store(workspace.store)  # refuses before anything else is written
+    prepare(workspace, project, chosen)
+    state = workspace.backend / ".pulumi" / "stacks" / project_name(project) / f"{stack}.json"
+    if not state.exists():
+        made = run(workspace, ["stack", "init", stack])  # which selects it, too
         if made.code != 0:
             raise Refused(f"the engine could not make the stack:\n{made.stderr}", Exit.FAILED)
-        _stack_file(workspace, chosen)
+        write_stack_file(workspace, chosen)
+    recover(workspace)
     return workspace
 
 
 def run(workspace: Workspace, arguments: Sequence[str], on_event: Callable[[Event], None] | None = None) -> Completed:
     """Run a command of the CLI on the workspace's stack; engine events are handed over as they come."""
-    command = [str(workspace.pulumi), "--non-interactive", "--color=never", "--cwd", str(workspace.project), *arguments]
-    if (
-        arguments[:2] not in (["stack", "init"], ["stack", "ls"])
-        and "--stack" not in arguments
-        and arguments[0] != "version"
-    ):
-        command += ["--stack", workspace.stack]
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder, "events.jsonl")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        out, err = (stack.enter_context(Path(folder, name).open("w+b")) for name in ("out", "err"))
+        source: int | None = None
         if on_event and arguments[0] in _EVENTFUL:
-            command += ["--event-log", str(log)]
-        process = subprocess.Popen(
-            command,
-            env=environment(workspace),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        follower = threading.Thread(target=_follow, args=(log, process, on_event or _ignore))
-        follower.start()
-        stdout, stderr = process.communicate()
-        follower.join()
-    return Completed(process.returncode, stdout, stderr)
+            pipe = Path(folder, "events")
+            # A pipe and not a file: the CLI opens its log anew, and so empties it, between a preview and its update.
+            os.mkfifo(pipe)
+            source = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+            stack.callback(os.close, source)
+            arguments = [*arguments, "--event-log", str(pipe)]
+        process = stack.enter_context(_started(workspace, arguments, out, err))
+        if source is not None and on_event:
+            _follow(source, process, on_event)
+        process.wait()
+        for output in (out, err):
+            output.seek(0)
+        return Completed(process.returncode, out.read().decode(), err.read().decode())
+
+
+def run_attached(workspace: Workspace, arguments: Sequence[str]) -> int:
+    """Run a command of the CLI with our own standard output and error; its exit code."""
+    with _started(workspace, arguments, None, None) as process:
+        return process.wait()
 
 
 def stack_outputs(workspace: Workspace) -> dict[str, Any]:
@@ -130,89 +101,90 @@ def export(workspace: Workspace) -> dict[str, Any]:
     return cast("dict[str, Any]", _json_of(run(workspace, ["stack", "export"])))
 
 
-def environment(workspace: Workspace) -> dict[str, str]:
-    """The CLI's whole environment: no credential, no home of the user, no service of Pulumi's or AWS's."""
-    directory = workspace.directory
-    return {
-        "PATH": os.pathsep.join((str(directory / "bin"), "/usr/local/bin", "/usr/bin", "/bin")),
-        "HOME": str(directory / "home"),
-        "TMPDIR": tempfile.gettempdir(),
-        "LANG": "C.UTF-8",
-        "PULUMI_HOME": str(directory / "home"),
-        "PULUMI_BACKEND_URL": f"file://{directory / 'backend'}",
-        "PULUMI_CONFIG_PASSPHRASE_FILE": str(directory / "passphrase"),
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PULUMI_SKIP_CONFIRMATIONS": "true",
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        "PULUMI_DEBUG_COMMANDS": "true",  # the CLI hides --event-log without it
-        "AWS_EC2_METADATA_DISABLED": "true",  # an SDK that looked for a role would look on the network
-        STORE_VARIABLE: str(workspace.store),
-        "PYTHONPATH": str(ROOT),
-        # The engine starts plugins in stacks/, where platform.py and secrets.py would hide the standard library's.
-        "PYTHONSAFEPATH": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
+def recover(workspace: Workspace) -> None:
+    """Set right what a killed command left: its lock, and creations that it did not see the end of."""
+    if not list((workspace.backend / ".pulumi" / "locks").rglob("*.json")) or not _nothing_runs(workspace):
+        return
+    _succeed(run(workspace, ["cancel", "--yes"]))
+    deployment = export(workspace)["deployment"]
+    pending = [entry["resource"]["urn"] for entry in deployment.get("pending_operations", [])]
+    known = {(entry["urn"], entry.get("id")) for entry in deployment.get("resources", [])}
+    store = Store(workspace.store)
+    made = [(urn, row.id) for urn in pending for row in store.of_urn(urn) if (urn, row.id) not in known]
+    if pending:
+        # On AWS a person looks up the ids and gives the same arguments.
+        imports = [part for urn_and_id in made for value in urn_and_id for part in ("--import-pending-creates", value)]
+        _succeed(run(workspace, ["refresh", "--yes", "--skip-preview", "--clear-pending-creates", *imports]))
+    errors.print(
+        f"a command on {workspace.stack} was killed: its lock was released; of {len(pending)} operations under way, "
+        f"{len(made)} creations had been done and were taken into the state",
+        soft_wrap=True,
+    )
 
 
-def _passphrase(workspace: Workspace) -> None:
-    path = workspace.directory / "passphrase"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32))
+@contextmanager
+def _started(
+    workspace: Workspace, arguments: Sequence[str], out: IO[bytes] | None, err: IO[bytes] | None
+) -> Generator[subprocess.Popen[bytes]]:
+    """The CLI at work. It and its plugins hold a lock, which says that they live better than a process id could."""
+    command = [str(workspace.pulumi), "--non-interactive", "--color=never", "--cwd", str(workspace.project), *arguments]
+    with (workspace.directory / "in-use").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        process = subprocess.Popen(
+            command,
+            env=environment(workspace),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            pass_fds=[lock.fileno()],
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # the engine ends what it began, saves its state and releases its lock
+            process.wait()
 
 
-def _launchers(workspace: Workspace) -> None:
-    """Our plugins under the names the engine looks for, on a PATH of ours."""
-    modules = {"pulumi-language-python": "stacks.embedded.language_host"}
-    modules |= {f"pulumi-resource-{package}": f"stacks.embedded.provider {package}" for package in CLOUDS}
-    for name, module in modules.items():
-        path = workspace.directory / "bin" / name
-        path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {module} "$@"\n')
-        path.chmod(0o755)
+def _nothing_runs(workspace: Workspace) -> bool:
+    deadline = time.monotonic() + _DEAD_WITHIN
+    with (workspace.directory / "in-use").open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+            time.sleep(0.1)
 
 
-def _project_file(workspace: Workspace, project: Path) -> None:
-    declared: dict[str, Any] = yaml.safe_load((project / "Pulumi.yaml").read_text())
-    # The engine's own installation of the virtual environment is not wanted: we run in the project's.
-    declared |= {"runtime": "python", "main": str((project / declared.get("main", ".")).resolve())}
-    (workspace.project / "Pulumi.yaml").write_text(yaml.safe_dump(declared))
-
-
-def _project_name(project: Path) -> str:
-    return str(yaml.safe_load((project / "Pulumi.yaml").read_text()).get("name", PROJECT))
-
-
-def _stack_file(workspace: Workspace, config: Mapping[str, str]) -> None:
-    """The stack's configuration with the engine's own lines (the salt of its passphrase) kept."""
-    path = workspace.project / f"Pulumi.{workspace.stack}.yaml"
-    kept: dict[str, Any] = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
-    values = {key: json.loads(text) if text[:1] in ("{", "[") else text for key, text in config.items()}
-    path.write_text(yaml.safe_dump({**kept, "config": values}))
-
-
-def _follow(log: Path, process: subprocess.Popen[str], on_event: Callable[[Event], None]) -> None:
-    """Hand over each line of the event log once it is whole, until the process has ended."""
-    position, rest = 0, b""
+def _follow(source: int, process: subprocess.Popen[bytes], on_event: Callable[[Event], None]) -> None:
+    """Hand over each event once its line is whole, until the process has ended."""
+    rest = b""
     while True:
         ended = process.poll() is not None
-        if log.exists():
-            with log.open("rb") as source:
-                source.seek(position)
-                rest += source.read()
-                position = source.tell()
-            *lines, rest = rest.split(b"\n")
-            for line in filter(None, lines):
+        while chunk := _read(source):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
                 on_event(json.loads(line))
         if ended:
             return
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
-def _ignore(event: Event) -> None:
-    del event
+def _read(source: int) -> bytes:
+    try:
+        return os.read(source, 1 << 20)
+    except BlockingIOError:  # the CLI is there and has nothing to say
+        return b""
+
+
+def _succeed(completed: Completed) -> Completed:
+    if completed.code != 0:
+        raise Refused(f"the engine said:\n{completed.stdout[-2000:]}{completed.stderr}", Exit.FAILED)
+    return completed
 
 
 def _json_of(completed: Completed) -> Any:
-    if completed.code != 0:
-        raise Refused(f"the engine said:\n{completed.stderr}", Exit.FAILED)
-    return json.loads(completed.stdout)
+    return json.loads(_succeed(completed).stdout)

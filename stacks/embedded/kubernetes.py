@@ -1,6 +1,6 @@
 """The kubernetes stand-in: objects checked against the schemas of the pinned version, kept in the embedded cloud.
 
-``Objects`` is the seam: a real API server can keep the objects instead of the store.
+The seam for a real API server is Cloud: another one under CLOUDS["kubernetes"] keeps the objects there instead.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, cast
 
-import kubernetes_validate
 import yaml
 
-from infra.versions import KUBERNETES
-from stacks.embedded.cloud import Change, CloudError, differing
+from stacks.embedded.cloud import Change, CloudError, differing, under
+from stacks.embedded.kubernetes_schemas import problems
 from stacks.embedded.outputs import created
 from stacks.embedded.store import Store, Stored
-from stacks.graph import UNKNOWN
-from stacks.wire import has_unknown, revealed
+from stacks.wire import revealed
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 NAMESPACE = "kubernetes:core/v1:Namespace"
+CLUSTER = "aws:eks/cluster:Cluster"
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 # Fields an API server refuses to change, by kind; pulumi-kubernetes replaces the object (provider/pkg/clients/force_new.go).
 IMMUTABLE = {
@@ -50,9 +49,13 @@ class Kubernetes:
 
     def configure(self, arguments: Mapping[str, Any]) -> None:
         kubeconfig = revealed(arguments.get("kubeconfig"))
-        if isinstance(kubeconfig, str) and kubeconfig:
-            config: Any = yaml.safe_load(kubeconfig)
-            self._server = str(config["clusters"][0]["cluster"]["server"])
+        if not isinstance(kubeconfig, str):
+            return  # not known yet; without one, nothing is reachable
+        try:
+            self._server = str(yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]["server"])
+        except (yaml.YAMLError, LookupError, TypeError):
+            # Its text may hold a token: it is not shown.
+            raise CloudError("kubeconfig: must be YAML with clusters[0].cluster.server") from None
 
     def check(
         self, type_: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], seed: bytes
@@ -60,32 +63,29 @@ class Kubernetes:
         del urn, old, seed
         if type_ == RELEASE:
             return dict(new), [] if new.get("chart") else [("chart", "missing required property")]
-        return dict(new), list(_invalid(revealed(dict(new))))
+        return dict(new), list(problems(dict(new)))
 
     def diff(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
         fixed = ("name", "namespace") if type_ == RELEASE else (*ALWAYS, *IMMUTABLE.get(str(new.get("kind")), ()))
-        paths = {
-            path: any(path == field or path.startswith(f"{field}.") for field in fixed)
-            for path in differing(revealed(old), revealed(new))
-        }
-        moved = {"metadata.name", "metadata.namespace", "name", "namespace"} & set(paths)
-        return Change(paths, delete_first=any(paths.values()) and not moved)
+        differences = tuple(differing(revealed(dict(old)), revealed(dict(new))))
+        replacing = frozenset(found.path for found in differences if under(found.path, fixed))
+        moved = {"metadata.name", "metadata.namespace", "name", "namespace"} & replacing
+        return Change(differences, replacing, bool(replacing) and not moved)
 
     def create(self, type_: str, urn: str, inputs: Mapping[str, Any], *, preview: bool) -> tuple[str, dict[str, Any]]:
-        identifier, computed = created(type_, "", urn, revealed(dict(inputs)), "")
         if preview:
-            return identifier, {**inputs}
-        self._reachable()
-        self._namespace_exists(inputs)
-        if self._store.get(type_, identifier) is not None:
-            raise CloudError(f'{type_.rsplit(":", 1)[-1].lower()} "{identifier}" already exists')
-        self._store.next_generation(urn)
+            return "", dict(inputs)
+        self._require_cluster()
+        self._require_namespace(inputs)
+        known = revealed(dict(inputs))
+        identifier, computed = created(type_, "", urn, known, "", self._store.next_generation(urn))
         outputs = {**inputs, **computed}
-        self._store.put(Stored(type_, identifier, urn, revealed(dict(inputs)), revealed(outputs)))
+        if not self._store.insert(Stored(type_, identifier, urn, known, revealed(outputs), self._server)):
+            raise CloudError(f'{type_.rsplit(":", 1)[-1].lower()} "{identifier}" already exists')
         return identifier, outputs
 
     def read(self, type_: str, identifier: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        row = self._store.get(type_, identifier)
+        row = self._store.get(type_, identifier, self._server)
         return (row.inputs, row.outputs) if row else None
 
     def update(
@@ -98,60 +98,37 @@ class Kubernetes:
         elif "status" in old:
             outputs["status"] = old["status"]
         if not preview:
-            self._reachable()
+            self._require_cluster()
             if isinstance(outputs.get("metadata"), dict):
                 outputs["metadata"]["resourceVersion"] = str(int(outputs["metadata"]["resourceVersion"]) + 1)
-            self._store.put(Stored(type_, identifier, urn, revealed(dict(new)), revealed(outputs)))
+            row = Stored(type_, identifier, urn, revealed(dict(new)), revealed(outputs), self._server)
+            if not self._store.put(row):
+                raise CloudError(f'{type_.rsplit(":", 1)[-1].lower()} "{identifier}" not found')
         return outputs
 
-    def delete(self, type_: str, identifier: str, outputs: Mapping[str, Any]) -> None:
-        del outputs
-        self._reachable()
-        self._store.remove(type_, identifier)
+    def delete(self, type_: str, identifier: str) -> None:
+        self._require_cluster()
+        row = self._store.get(type_, identifier, self._server)
+        if row is None:
+            return
+        self._store.remove(row)
         if type_ == NAMESPACE:  # its content goes with it
-            for row in self._store.all("kubernetes:%"):
-                if row.id.startswith(f"{identifier}/"):
-                    self._store.remove(row.type, row.id)
+            for inside in self._store.all():
+                if inside.place == self._server and inside.id.startswith(f"{identifier}/"):
+                    self._store.remove(inside)
 
-    def _reachable(self) -> None:
-        if self._server and all(row.value("endpoint") != self._server for row in self._store.all("aws:eks/cluster:%")):
-            raise CloudError(f"configured Kubernetes cluster is unreachable: no cluster answers at {self._server}")
+    def _require_cluster(self) -> None:
+        if all(row.value("endpoint") != self._server for row in self._store.all(CLUSTER)):
+            answer = f"no cluster answers at {self._server}" if self._server else "the provider has no kubeconfig"
+            raise CloudError(f"configured Kubernetes cluster is unreachable: {answer}")
 
-    def _namespace_exists(self, inputs: Mapping[str, Any]) -> None:
+    def _require_namespace(self, inputs: Mapping[str, Any]) -> None:
         metadata = cast("dict[str, Any]", inputs.get("metadata") or inputs)
         namespace = revealed(metadata.get("namespace"))
-        if namespace and namespace not in SYSTEM_NAMESPACES and self._store.get(NAMESPACE, namespace) is None:
+        if not namespace or namespace in SYSTEM_NAMESPACES:
+            return
+        if self._store.get(NAMESPACE, namespace, self._server) is None:
             raise CloudError(f'namespaces "{namespace}" not found')
-
-
-def _invalid(manifest: dict[str, Any]) -> list[tuple[str, str]]:
-    """What the schemas of the pinned Kubernetes refuse. Custom kinds have none here; their CRDs judge elsewhere."""
-    for field in ("apiVersion", "kind"):
-        if not manifest.get(field):
-            return [(field, "missing required property")]
-    if not cast("dict[str, Any]", manifest.get("metadata") or {}).get("name"):
-        return [("metadata.name", "missing required property: name every object")]
-    known = _without_unknown(manifest)
-    try:
-        kubernetes_validate.validate(known, KUBERNETES, strict=True)
-    except kubernetes_validate.SchemaNotFoundError:
-        return []
-    except kubernetes_validate.ValidationError as error:
-        place = ".".join(str(part) for part in error.path)
-        # A field that is required and unknown was taken out above: that is not the author's mistake.
-        if has_unknown(manifest) and "is a required property" in error.message:
-            return []
-        return [(place, error.message[:300])]
-    return []
-
-
-def _without_unknown(value: Any) -> Any:
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return {key: _without_unknown(item) for key, item in items if item is not UNKNOWN}
-    if isinstance(value, list):
-        return [_without_unknown(item) for item in cast("list[Any]", value) if item is not UNKNOWN]
-    return value
 
 
 def diff_config(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

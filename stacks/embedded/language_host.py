@@ -1,27 +1,26 @@
 # ruff: noqa: N802 - gRPC's names
 """A Pulumi language host for Python programs, so that the CLI runs ours without an installed one.
 
-The engine starts it as ``pulumi-language-python``; it prints its port first. The SDK's automation server does the
-running; this adds what the engine asks beside it.
+The engine starts it as ``pulumi-language-python``; the SDK's automation server does the running; this adds what the
+engine asks beside it.
 """
 
 from __future__ import annotations
 
 import os
 import runpy
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import grpc
 from google.protobuf import empty_pb2
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+from stacks.embedded.plugin import serve
 
 
 class LanguageHost(LanguageServer):
@@ -71,23 +70,11 @@ class LanguageHost(LanguageServer):
             yield language_pb2.RunPluginResponse(exitcode=plugin.wait())
 
 
-def end_at_once(*_: object) -> None:
-    """End without unwinding: every answer was written before it was given."""
-    os._exit(0)
-
-
-def serve(arguments: list[str]) -> None:
-    """Serve until the engine ends us. The engine's address is the last argument that is no flag."""
-    engine = next((value for value in reversed(arguments) if not value.startswith("-")), "")
-    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", -1)])
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(engine), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    signal.signal(signal.SIGINT, end_at_once)  # how the engine ends a plugin
-    server.wait_for_termination()
+def main(arguments: list[str]) -> None:
+    """Serve the engine, whose address is the last argument that is no flag."""
+    host = LanguageHost(next((value for value in reversed(arguments) if not value.startswith("-")), ""))
+    serve(lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server))
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1:])
+    main(sys.argv[1:])

@@ -1,18 +1,17 @@
 # ruff: noqa: N802 - gRPC's names
 """A stand-in as a Pulumi resource plugin: the provider gRPC interface over a Cloud.
 
-Run by the engine as ``pulumi-resource-<package>``, one process per provider; prints its port first.
+Run by the engine as ``pulumi-resource-<package>``, one process per provider.
 """
 
 from __future__ import annotations
 
 import os
-import signal
+import re
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2
@@ -21,14 +20,14 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from stacks.embedded import kubernetes as kubernetes_objects
 from stacks.embedded.aws import Aws
-from stacks.embedded.cloud import Change, Cloud, CloudError
+from stacks.embedded.cloud import Cloud, CloudError, Difference
 from stacks.embedded.kubernetes import Kubernetes
-from stacks.embedded.language_host import end_at_once
+from stacks.embedded.plugin import serve
 from stacks.embedded.random import Random
 from stacks.embedded.store import Store
-from stacks.graph import UNKNOWN
+from stacks.graph import Secret
 from stacks.terminal import Refused
-from stacks.wire import decode, encode
+from stacks.wire import decode, encode, revealed
 
 STORE_VARIABLE = "EMBEDDED_CLOUD_STORE"
 CLOUDS: dict[str, Callable[[Store], Cloud]] = {"aws": Aws, "kubernetes": Kubernetes, "random": Random}
@@ -65,8 +64,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Configure(self, request: Any, context: Any) -> Any:
         arguments = decode(request.args)
-        if not any(value is UNKNOWN for value in arguments.values()):
-            _answering(context, lambda: self._cloud.configure(arguments))
+        _answering(context, lambda: self._cloud.configure(arguments))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     def Check(self, request: Any, context: Any) -> Any:
@@ -82,14 +80,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any, context: Any) -> Any:
         old, new = decode(request.old_inputs), decode(request.news)
         change = _answering(context, lambda: self._cloud.diff(_type(request.urn), old, new))
-        kept = {path: replaces for path, replaces in change.paths.items() if path not in request.ignoreChanges}
-        some = provider_pb2.DiffResponse.DIFF_SOME if kept else provider_pb2.DiffResponse.DIFF_NONE
+        some = provider_pb2.DiffResponse.DIFF_SOME if change.differences else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(
             changes=some,
-            diffs=sorted({path.split(".")[0] for path in kept}),
-            replaces=Change(kept).replaces,
+            diffs=sorted({re.split(r"[.\[]", found.path)[0] for found in change.differences}),
+            replaces=sorted(change.replacing),
             deleteBeforeReplace=change.delete_first,
-            detailedDiff={path: _property_diff(path, replaces, old, new) for path, replaces in kept.items()},
+            detailedDiff={
+                found.path: _property_diff(found, replaces=found.path in change.replacing)
+                for found in change.differences
+            },
             hasDetailedDiff=True,
         )
 
@@ -101,30 +101,31 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
         if not request.preview and self._store.take_fault(type_, "create", after=True):
             _abort_initialised(context, identifier, outputs, inputs)
-        return provider_pb2.CreateResponse(id=identifier, properties=encode(outputs))
+        return provider_pb2.CreateResponse(id=identifier, properties=encode(_hidden(outputs, inputs)))
 
     def Read(self, request: Any, context: Any) -> Any:
         found = _answering(context, lambda: self._cloud.read(_type(request.urn), request.id))
         if found is None:
             return provider_pb2.ReadResponse()
-        inputs, outputs = found
+        # The store holds values in clear: what the engine knows as a secret must reach it as one.
+        inputs, outputs = _hidden(found[0], decode(request.inputs)), _hidden(found[1], decode(request.properties))
         return provider_pb2.ReadResponse(id=request.id, inputs=encode(inputs), properties=encode(outputs))
 
     def Update(self, request: Any, context: Any) -> Any:
-        type_ = _type(request.urn)
+        type_, new = _type(request.urn), decode(request.news)
         self._fail_if_told(context, type_, "update", request.preview)
         outputs = _answering(
             context,
             lambda: self._cloud.update(
-                type_, request.id, request.urn, decode(request.olds), decode(request.news), preview=request.preview
+                type_, request.id, request.urn, decode(request.olds), new, preview=request.preview
             ),
         )
-        return provider_pb2.UpdateResponse(properties=encode(outputs))
+        return provider_pb2.UpdateResponse(properties=encode(_hidden(outputs, new)))
 
     def Delete(self, request: Any, context: Any) -> Any:
         type_ = _type(request.urn)
         self._fail_if_told(context, type_, "delete", False)
-        _answering(context, lambda: self._cloud.delete(type_, request.id, decode(request.properties)))
+        _answering(context, lambda: self._cloud.delete(type_, request.id))
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
@@ -163,7 +164,7 @@ def _abort_initialised(
     detail = any_pb2.Any()
     detail.Pack(
         provider_pb2.ErrorResourceInitFailed(
-            id=identifier, properties=encode(outputs), reasons=[message], inputs=encode(inputs)
+            id=identifier, properties=encode(_hidden(outputs, inputs)), reasons=[message], inputs=encode(inputs)
         )
     )
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message, details=[detail])
@@ -171,36 +172,36 @@ def _abort_initialised(
     _abort(context, message)
 
 
-def _property_diff(path: str, replaces: bool, old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
-    before, after = (_has(side, path.split(".")) for side in (old, new))
-    kind = "ADD" if after and not before else "DELETE" if before and not after else "UPDATE"
-    return _KINDS(kind=_KINDS.Kind.Value(f"{kind}_REPLACE" if replaces else kind), inputDiff=True)
+def _property_diff(found: Difference, *, replaces: bool) -> Any:
+    kind = f"{found.kind}_REPLACE" if replaces else found.kind
+    return _KINDS(kind=_KINDS.Kind.Value(kind), inputDiff=True)
 
 
-def _has(value: Any, path: list[str]) -> bool:
-    return not path or (isinstance(value, dict) and path[0] in value and _has(value[path[0]], path[1:]))
+def _hidden(value: Any, like: Any) -> Any:
+    """The value with a secret wherever ``like`` has one: computed outputs and the store know values only in clear."""
+    if isinstance(like, Secret):
+        return value if isinstance(value, Secret) else Secret(value)
+    if isinstance(value, dict) and isinstance(like, dict):
+        model = cast("dict[str, Any]", like)
+        return {key: _hidden(item, model.get(key)) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list) and isinstance(like, list):
+        items, models = cast("list[Any]", value), cast("list[Any]", like)
+        if len(items) == len(models):
+            return [_hidden(item, model) for item, model in zip(items, models, strict=True)]
+        return Secret(items) if models != revealed(models) else items
+    return cast("Any", value)
 
 
-def serve(package: str) -> int:
+def main(package: str) -> None:
     """Serve a package until the engine ends us."""
     try:
         store = Store(Path(os.environ[STORE_VARIABLE]))
     except Refused as refusal:
         sys.stderr.write(f"{refusal}\n")
-        return int(refusal.code)
-    unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    server = grpc.server(ThreadPoolExecutor(16), options=unlimited)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(package, store), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    # The engine ends a plugin by SIGINT and waits a minute for it; plugins are in process groups of their own, so a
-    # terminal's Ctrl-C does not come here.
-    signal.signal(signal.SIGINT, end_at_once)
-    server.wait_for_termination()
-    return 0
+        sys.exit(int(refusal.code))
+    provider = Provider(package, store)
+    serve(lambda server: provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server))
 
 
 if __name__ == "__main__":
-    sys.exit(serve(sys.argv[1]))
+    main(sys.argv[1])

@@ -40,7 +40,8 @@ class Random:
 
     def diff(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
         del type_
-        return Change(dict.fromkeys(differing(revealed(old), revealed(new)), True))
+        differences = tuple(differing(revealed(dict(old)), revealed(dict(new))))
+        return Change(differences, frozenset(found.path for found in differences))
 
     def create(self, type_: str, urn: str, inputs: Mapping[str, Any], *, preview: bool) -> tuple[str, dict[str, Any]]:
         if preview:
@@ -48,7 +49,7 @@ class Random:
         number = self._store.next_generation(urn)
         identifier, computed = created(type_, "", urn, revealed(dict(inputs)), "", number)
         outputs = {**inputs, **computed}
-        self._store.put(Stored(type_, identifier, urn, revealed(dict(inputs)), revealed(outputs)))
+        self._store.insert(Stored(type_, identifier, urn, revealed(dict(inputs)), revealed(outputs)))
         return identifier, outputs
 
     def read(self, type_: str, identifier: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -61,6 +62,7 @@ class Random:
         del type_, identifier, urn, preview
         return {**old, **new}
 
-    def delete(self, type_: str, identifier: str, outputs: Mapping[str, Any]) -> None:
-        del outputs
-        self._store.remove(type_, identifier)
+    def delete(self, type_: str, identifier: str) -> None:
+        row = self._store.get(type_, identifier)
+        if row is not None:
+            self._store.remove(row)
