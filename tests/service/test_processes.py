@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +15,7 @@ import psutil
 import psycopg
 import pytest
 
+from app.settings import CHECKOUT
 from tests.service.application import STEPWISE
 from tests.service.processes import Running, Services
 from tests.service.waiting import eventually_sync
@@ -69,6 +72,42 @@ def test_a_pid_file_that_names_a_foreign_process_is_no_running_database(services
     pid_file.write_text("\n".join([str(psutil.Process().pid), *lines[1:]]) + "\n")
     second = services.start("second")
     assert history(second, "t") == before
+
+
+def test_a_first_start_that_was_killed_is_followed_by_one_that_works(services: Services) -> None:
+    unfinished = services.folder / "postgres.new"
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "app", "serve"],
+        cwd=CHECKOUT,
+        env=services.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    eventually_sync(unfinished.exists)
+    killed.kill()
+    killed.wait()
+    assert not (services.folder / "postgres").exists()
+    assert services.start().get("/ready").status_code == 200
+    assert not unfinished.exists()
+
+
+def test_two_first_starts_at_once_share_one_database(services: Services) -> None:
+    with ThreadPoolExecutor() as pool:
+        one, other = pool.map(services.start, ["one", "other"])
+    one.post("/workflow/execute", {"thread_id": "t", "input": HELLO})
+    assert history(other, "t") == history(one, "t")
+
+
+def test_a_run_goes_on_when_its_caller_hangs_up(services: Services) -> None:
+    service = services.start(config=STEPWISE)
+    reached, release = services.folder / "reached", services.folder / "release"
+    body = {"thread_id": "t", "input": {"reached": str(reached), "release": str(release)}}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(service.url + "/workflow/execute", json=body, timeout=httpx.Timeout(10, read=1))
+    eventually_sync(reached.exists)
+    release.touch()
+    eventually_sync(lambda: service.get("/threads/t/state").json()["next"] == [])
+    assert service.get("/threads/t/state").json()["values"]["steps"] == ["first", "middle", "last"]
 
 
 def test_stopping_the_database_of_a_killed_service_ends_it(services: Services) -> None:
