@@ -14,6 +14,7 @@ help: ## List these commands
 	@echo "  Variables: STACK=dev|prod, PORT=8000"
 
 setup: $(READY) ## Make .venv with the pinned packages (the others do it when needed)
+	@:
 
 $(READY): requirements/dev.txt requirements/uv.txt tools/setup.py
 	@python3 tools/setup.py
