@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from ipaddress import IPv4Network
 from itertools import combinations
 from typing import Any
@@ -96,7 +97,7 @@ def changes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     }
 
 
-@effort(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@effort(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(changes())
 def test_any_accepted_settings_give_a_sound_graph(changed: tuple[str, dict[str, Any]]) -> None:
     stack, settings = changed
@@ -122,6 +123,7 @@ def every_reference_resolves(graph: Graph) -> None:
     from stacks.embedded.aws import _references  # pyright: ignore[reportPrivateUsage] - one table of references is enough
     from stacks.embedded.aws_types import TYPES
 
+    @cache
     def values(type_: str, attribute: str) -> set[Any]:
         return {row.id if attribute == "id" else row.outputs.get(attribute) for row in graph.of_type(type_)}
 
