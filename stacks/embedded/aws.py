@@ -116,6 +116,10 @@ class Aws:
             raise CloudError(
                 f"DependencyViolation: {_kind(type_)} {identifier} has a dependent object: {_kind(user.type)} {user.id}"
             )
+        # Objects that the program deletes with their cluster get no call of their own.
+        for inside in self._store.all() if type_ == "aws:eks/cluster:Cluster" else []:
+            if inside.place == stored.value("endpoint"):
+                self._store.remove(inside)
         self._store.remove(stored)
 
     def _refuse_taken(self, type_: str, row: AwsType, inputs: Mapping[str, Any]) -> None:
