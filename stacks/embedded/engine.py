@@ -55,7 +55,7 @@ def open_workspace(
     prepare(workspace, project, chosen)
     state = workspace.backend / ".pulumi" / "stacks" / project_name(project) / f"{stack}.json"
     if not state.exists():
-        made = run(workspace, ["stack", "init", stack])  # which selects it, too
+        made = run(workspace, ["stack", "init", stack])
         if made.code != 0:
             raise Refused(f"the engine could not make the stack:\n{made.stderr}", Exit.FAILED)
         write_stack_file(workspace, chosen)

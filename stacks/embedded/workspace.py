@@ -71,6 +71,7 @@ def environment(workspace: Workspace) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PULUMI_HOME": str(directory / "home"),
         "PULUMI_BACKEND_URL": f"file://{quote(str(workspace.backend))}",
+        "PULUMI_STACK": workspace.stack,
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(directory / "passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_SKIP_CONFIRMATIONS": "true",

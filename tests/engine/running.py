@@ -1,0 +1,106 @@
+"""An embedded cloud at work: commands of the engine, and what their events say of each resource."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stacks.embedded.engine import Event, export, open_workspace, run
+from stacks.embedded.store import Store, Stored
+from stacks.embedded.workspace import Workspace
+
+PROJECT = Path(__file__).with_name("project")
+STACK = "test"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended, and the operations it planned or did, by logical name."""
+
+    code: int
+    text: str
+    operations: dict[str, set[str]]
+    events: list[Event]
+
+    def effects(self) -> dict[str, str]:
+        """What changes by logical name: create, update, replace or delete; what stays is left out."""
+        found: dict[str, str] = {}
+        for name, operations in self.operations.items():
+            if operations & {"replace", "create-replacement", "delete-replaced"}:
+                found[name] = "replace"
+            elif operations - {"same", "refresh", "read"}:
+                found[name] = "/".join(sorted(operations - {"same", "refresh", "read"}))
+        return found
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack on the embedded cloud."""
+
+    workspace: Workspace
+
+    @property
+    def store(self) -> Store:
+        return Store(self.workspace.store)
+
+    def command(self, *arguments: str) -> Outcome:
+        events: list[Event] = []
+        completed = run(self.workspace, arguments, events.append)
+        operations: defaultdict[str, set[str]] = defaultdict(set)
+        for event in events:
+            metadata = event.get("resourcePreEvent", {}).get("metadata")
+            if metadata and metadata["type"] != "pulumi:pulumi:Stack":
+                operations[metadata["urn"].rsplit("::", 1)[-1]].add(metadata["op"])
+        return Outcome(completed.code, completed.stdout + completed.stderr, dict(operations), events)
+
+    def up(self) -> Outcome:
+        return self.command("up", "--yes", "--skip-preview")
+
+    def must_up(self) -> Outcome:
+        done = self.up()
+        assert done.code == 0, done.text
+        return done
+
+    def preview(self) -> Outcome:
+        return self.command("preview")
+
+    def planned(self) -> dict[str, str]:
+        """The effects of a preview that must succeed."""
+        outcome = self.preview()
+        assert outcome.code == 0, outcome.text
+        return outcome.effects()
+
+    def refresh(self) -> Outcome:
+        return self.command("refresh", "--yes", "--skip-preview")
+
+    def destroy(self) -> Outcome:
+        return self.command("destroy", "--yes", "--skip-preview")
+
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """The engine's state by logical name."""
+        found = export(self.workspace)["deployment"].get("resources", [])
+        return {entry["urn"].rsplit("::", 1)[-1]: entry for entry in found}
+
+    def stored(self, name: str) -> Stored:
+        """What the embedded cloud holds of a resource, by its logical name."""
+        [row] = [row for row in self.store.all() if row.urn.rsplit("::", 1)[-1] == name]
+        return row
+
+
+def fixture_cloud(root: Path, pulumi: Path, **chosen: Any) -> Running:
+    """The fixture's platform with some of its values chosen; opened again, it is the same stack with other values."""
+    return _opened(root, pulumi, {"fixture:platform": json.dumps(chosen)})
+
+
+def cloud_of(root: Path, pulumi: Path, *rows: dict[str, Any], **config: str) -> Running:
+    """A stack of the resources listed."""
+    settings = {f"fixture:{key}": value for key, value in config.items()}
+    return _opened(root, pulumi, {"fixture:resources": json.dumps(rows), **settings})
+
+
+def _opened(root: Path, pulumi: Path, config: dict[str, str]) -> Running:
+    whole = {"pulumi:disable-default-providers": '["*"]', **config}
+    return Running(open_workspace(STACK, pulumi, root, project=PROJECT, config=whole))
