@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,10 +38,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def _no_pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without the command, and without a way to it."""
-    commands = tmp_path / "commands"
-    commands.mkdir()
-    (commands / "git").symlink_to(shutil.which("git") or "")  # names the checkout's image
-    monkeypatch.setenv("PATH", str(commands))
+    without = [entry for entry in os.environ["PATH"].split(os.pathsep) if not Path(entry, "pulumi").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join(without))
     monkeypatch.setitem(TOOLS, "pulumi", replace(PULUMI, release=None, go=None))
     monkeypatch.setattr(up, "obtain", partial(obtain, folder=tmp_path / "tools"))
 
