@@ -7,7 +7,7 @@ An account may be shown fewer: `aws ec2 describe-availability-zones` has the las
 from __future__ import annotations
 
 ZONES: dict[str, str] = {
-    "us-east-1": "abcdef",
+    "us-east-1": "abcdf",  # EKS takes no control plane subnet in use1-az3, which is e in most accounts
     "us-east-2": "abc",
     "us-west-1": "ab",
     "us-west-2": "abcd",

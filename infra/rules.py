@@ -13,8 +13,6 @@ from infra.regions import ZONES
 from infra.settings import Settings
 from infra.versions import KUBERNETES_SUPPORT, kubernetes_support
 
-WORLD = IPv4Network("0.0.0.0/0")
-
 
 def problems(settings: Settings) -> Iterator[Problem]:
     """Every broken rule of a settings object whose single fields are valid."""
@@ -83,6 +81,25 @@ def _account(settings: Settings) -> Iterator[Problem]:
             )  # fmt: skip
 
 
+def _names(settings: Settings) -> Iterator[Problem]:
+    """Names that become logical names are told apart; EKS allows one access entry for a role."""
+    access = settings.access
+    roles = [*access.deployers, *access.admins, *access.viewers, *access.break_glass]
+    lists: tuple[tuple[str, list[str], str], ...] = (
+        ("access", roles, "a role has one access entry"),
+        ("access", [arn.rsplit("/", 1)[-1] for arn in roles], "two roles of one name cannot be told apart"),
+        (
+            "secrets.entries",
+            [entry.replace("/", "-") for entry in settings.secrets.entries],
+            "two entries give one name",
+        ),
+        ("network.interfaceEndpoints", [*settings.network.interface_endpoints], "an endpoint is listed twice"),
+    )
+    for field, values, rule in lists:
+        for value in sorted({value for value in values if values.count(value) > 1}):
+            yield Problem(field, value, rule, "List it once, or rename one.")
+
+
 def _versions(settings: Settings) -> Iterator[Problem]:
     yield from incompatible(settings)
 
@@ -100,9 +117,12 @@ def _cluster(settings: Settings) -> Iterator[Problem]:
             "List your office or VPN ranges, or set cluster.publicEndpoint: false once a runner is inside the VPC.",
         )
     for block in cluster.public_access_cidrs:
-        if block == WORLD:
+        if block.prefixlen < 16:
             yield Problem(
-                "cluster.publicAccessCidrs", block, "opens the API to everybody", "List your office or VPN ranges."
+                "cluster.publicAccessCidrs",
+                block,
+                "opens the API to everybody: wider than /16",
+                "List your office or VPN ranges.",
             )
 
 
@@ -175,6 +195,8 @@ def _production(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "ingress.host", "(absent)", "prod is reached by name, with TLS", "Set ingress.host and ingress.zoneId."
         )
+    if not settings.alerts.emails:
+        yield Problem("alerts.emails", "[]", "alarms that nobody gets are none", "Name an address that somebody reads.")
     if settings.service.autoscaling.min_replicas < 3:
         yield Problem(
             "service.autoscaling.minReplicas",
@@ -186,6 +208,7 @@ def _production(settings: Settings) -> Iterator[Problem]:
 
 _RULES = (
     _account,
+    _names,
     _network,
     _zones,
     capacity_rules.addresses,

@@ -23,6 +23,14 @@ Cpu = Annotated[str, Field(pattern=CPU_PATTERN)]
 Memory = Annotated[str, Field(pattern=MEMORY_PATTERN)]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
 Count = Annotated[int, Field(ge=1)]
+# What CloudWatch Logs takes (API reference, PutRetentionPolicy).
+Retention = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+Endpoint = Literal[
+    "bedrock-runtime", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "elasticloadbalancing",
+    "logs", "monitoring", "secretsmanager", "sqs", "sts",
+]  # fmt: skip
 
 
 class Model(BaseModel):
@@ -79,8 +87,8 @@ class Network(Model):
     cidr: IPv4Network
     nat_gateways: Literal["one", "perZone"]
     zones: Annotated[tuple[Zone, ...], Field(min_length=2, max_length=4)]
-    interface_endpoints: tuple[str, ...] = ()
-    flow_log_retention_days: Count = 30
+    interface_endpoints: tuple[Endpoint, ...] = ()
+    flow_log_retention_days: Retention = 30
 
 
 class Access(Model):
@@ -98,7 +106,7 @@ class Cluster(Model):
     version: Annotated[str, Field(pattern=r"^1\.\d+$")]
     public_endpoint: bool
     public_access_cidrs: tuple[IPv4Network, ...] = ()
-    log_retention_days: Count = 30
+    log_retention_days: Retention = 30
     deletion_protection: bool
 
 
@@ -169,10 +177,23 @@ class VerticalBounds(Model):
     mode: Literal["Off", "InPlaceOrRecreate"] = "Off"
 
 
+class BedrockModel(Model):
+    """A Bedrock model the service may invoke.
+
+    ``profile`` names a cross-region inference profile's prefix (us, eu, …),
+    whose calls
+    reach the model in each of ``regions``.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9.:-]+$")]
+    profile: Literal["us", "eu", "apac", "global"] | None = None
+    regions: tuple[str, ...] = ()
+
+
 class Service(Model):
     """The LangGraph service. Without an image the platform comes up and says what to do next."""
 
-    models: tuple[Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$")], ...] = ()  # Bedrock model ids it may invoke
+    models: tuple[BedrockModel, ...] = ()
     image: Annotated[str, Field(pattern=r"^[^@\s:]+(:\d+)?(/[^@\s:]+)*@sha256:[0-9a-f]{64}$")] | None = None
     cpu_request: Cpu
     cpu_limit: Cpu

@@ -32,7 +32,7 @@ _ADD_ONS = (
 )
 _OURS: dict[Literal["dev", "prod"], tuple[SystemPod, ...]] = {
     "dev": (
-        SystemPod("karpenter", 2, 100, 256),
+        SystemPod("karpenter", 2, 100, 512),
         SystemPod("load-balancer-controller", 1, 50, 128),
         SystemPod("prometheus", 1, 200, 1024),
         SystemPod("prometheus-operator", 1, 50, 128),
@@ -42,7 +42,7 @@ _OURS: dict[Literal["dev", "prod"], tuple[SystemPod, ...]] = {
         SystemPod("prometheus-adapter", 1, 50, 128),
     ),
     "prod": (
-        SystemPod("karpenter", 2, 250, 512),
+        SystemPod("karpenter", 2, 250, 1024),
         SystemPod("load-balancer-controller", 2, 100, 128),
         SystemPod("prometheus", 2, 400, 2048),
         SystemPod("prometheus-operator", 1, 50, 128),

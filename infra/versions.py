@@ -74,6 +74,7 @@ ADD_ONS = {
 
 # The AL2023 release of the nodes, dated: "@latest" would replace nodes unasked.
 NODE_IMAGE = Pin("al2023", "v20260911", EKS_MATRIX)
+NODE_RELEASE = Pin("AL2023_x86_64_STANDARD", "1.36.3-20260911", EKS_MATRIX)  # the same image, as node groups name it
 
 KARPENTER = Pin("karpenter", "1.14.1", "karpenter.sh compatibility matrix: Kubernetes 1.36 needs at least 1.13")
 

@@ -38,6 +38,7 @@ class Options:
     deleted_with: str = ""
     ignore_changes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    delete_timeout: str = ""
     provider: str = ""  # URN of the explicit provider; empty where none was given
 
 

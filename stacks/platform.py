@@ -18,6 +18,7 @@ from infra.aws.database import Database
 from infra.aws.delivery import DeliveryRoles
 from infra.aws.edge import Edge
 from infra.aws.keys import Keys
+from infra.aws.logs import log_group
 from infra.aws.network import Network
 from infra.aws.node_provisioning import NodeProvisioning
 from infra.aws.nodes import SystemNodes
@@ -68,6 +69,8 @@ def build_aws(settings: Settings) -> Foundation:
     cache = Cache("cache", settings, network, cluster, keys, opts)
     storage = Storage("storage", settings, keys, opts)
     secrets = Secrets("secrets", settings, keys, opts)
+    pods = f"/{settings.name}/pods"
+    log_group("pod-logs", pods, settings, keys.logs, settings.cluster.log_retention_days, opts)
     alerts = AlertTopic("alerts", settings, keys, opts)
     _oversight(settings, keys, database, alerts, opts)
     return Foundation(
@@ -82,7 +85,7 @@ def build_aws(settings: Settings) -> Foundation:
         workloads=WorkloadRoles("workloads", settings, cluster, database, cache, storage, secrets, opts),
         alerts=alerts,
         edge=_edge(settings, keys, opts),
-        delivery=_delivery(settings, opts),
+        delivery=_delivery(settings, cluster, opts),
     )
 
 
@@ -103,11 +106,11 @@ def _edge(settings: Settings, keys: Keys, opts: pulumi.ResourceOptions) -> Edge 
     return Edge("edge", settings, ingress.host, ingress.zone_id, keys, opts)
 
 
-def _delivery(settings: Settings, opts: pulumi.ResourceOptions) -> DeliveryRoles | None:
+def _delivery(settings: Settings, cluster: Cluster, opts: pulumi.ResourceOptions) -> DeliveryRoles | None:
     repository, provider = settings.delivery.github_repository, settings.bootstrap.github_oidc_provider_arn
     if repository is None or provider is None:
         return None
-    return DeliveryRoles("delivery", settings, repository, provider, opts)
+    return DeliveryRoles("delivery", settings, repository, provider, cluster.name, opts)
 
 
 def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
@@ -186,10 +189,10 @@ def export(settings: Settings, foundation: Foundation) -> None:
         pulumi.export("previewRoleArn", foundation.delivery.preview_arn)
         pulumi.export("deployRoleArn", foundation.delivery.deploy_arn)
     if foundation.edge:
-        pulumi.export("url", f"https://{settings.ingress.host}")
-    else:
-        forward = f"kubectl --namespace {settings.service.namespace} port-forward service/agent 8000:8000"
-        pulumi.export("portForward", forward)
+        pulumi.export("certificateArn", foundation.edge.certificate_arn)
+        pulumi.export("webAclArn", foundation.edge.web_acl_arn)
+    forward = f"kubectl --namespace {settings.service.namespace} port-forward service/agent 8000:8000"
+    pulumi.export("portForward", forward)
     pulumi.export("namespace", settings.service.namespace)
     pulumi.export("kubeconfigCommand", f"aws eks update-kubeconfig --name {settings.name} --region {settings.region}")
     pulumi.export("next", _next_step(settings))

@@ -42,12 +42,12 @@ BEFORE_NODES = (
 )
 
 AFTER_NODES = (
-    # CoreDNS tolerates CriticalAddonsOnly by default; two controllers need telling.
+    # Every one is told to tolerate the taint: defaults differ between add-ons and change with their versions.
     AddOn("coredns", {"autoScaling": {"enabled": True}, "tolerations": [_TOLERATION]}),
     AddOn("metrics-server", {"tolerations": [_TOLERATION]}),
     AddOn("aws-ebs-csi-driver", {"controller": {"tolerations": [_TOLERATION]}}),
-    AddOn("eks-node-monitoring-agent"),
-    AddOn("aws-secrets-store-csi-driver-provider"),
+    AddOn("eks-node-monitoring-agent", {"tolerations": [_TOLERATION]}),
+    AddOn("aws-secrets-store-csi-driver-provider", {"tolerations": [_TOLERATION]}),
 )
 
 

@@ -134,10 +134,16 @@ def alarms(settings: Settings) -> list[Alarm]:
                 "backup-late", "AWS/Backup", "NumberOfBackupJobsCompleted", "Sum", "LessThanThreshold", 1,
                 "No backup finished for two days.", DAY, 2, "breaching", vault,
             ),
-            # Seven days is the longest that an alarm looks back; the drill is weekly.
+            Alarm(
+                "backup-copy-failed", "AWS/Backup", "NumberOfCopyJobsFailed", "Sum", "GreaterThanThreshold", 0,
+                "A copy to the other region failed.", HOUR, 1, dimensions=vault,
+            ),
+            # Seven days is the longest that an alarm looks back; the drill is twice a week. AWS Backup gives these
+            # metrics by resource type (developer guide, monitoring with CloudWatch).
             Alarm(
                 "restore-drill-late", "AWS/Backup", "NumberOfRestoreJobsCompleted", "Sum", "LessThanThreshold", 1,
                 "No restore test finished for a week: a backup nobody restored is a hope.", DAY, 7, "breaching",
+                {"ResourceType": "RDS"},
             ),
         ]  # fmt: skip
     return rows

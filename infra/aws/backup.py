@@ -56,12 +56,13 @@ class Backup(Component):
         away = self.child(provider=copy_provider)
         copy_key = regional_key(f"{name}-copy", settings, settings.backup.copy_region, away)
         copy = self._vault(f"{name}-copy", settings, copy_key.arn, away)
+        # Not within an hour before RDS's own windows (03:00-05:30), when backup jobs fail.
         plan = aws.backup.Plan(
             name,
             name=settings.name,
             rules=[
-                _rule("daily", "cron(0 5 * * ? *)", DAILY_KEPT, vault.name, copy.arn),
-                _rule("monthly", "cron(0 6 1 * ? *)", MONTHLY_KEPT, vault.name, copy.arn),
+                _rule("daily", "cron(0 8 * * ? *)", DAILY_KEPT, vault.name, copy.arn),
+                _rule("monthly", "cron(0 11 1 * ? *)", MONTHLY_KEPT, vault.name, copy.arn),
             ],
             opts=self.child(),
         )
@@ -109,7 +110,7 @@ class Backup(Component):
         plan = aws.backup.RestoreTestingPlan(
             name,
             name=settings.name.replace("-", "_"),  # letters, digits and underscores only
-            schedule_expression="cron(0 7 ? * MON *)",
+            schedule_expression="cron(0 12 ? * MON,THU *)",
             start_window_hours=4,
             recovery_point_selection=aws.backup.RestoreTestingPlanRecoveryPointSelectionArgs(
                 algorithm="LATEST_WITHIN_WINDOW",

@@ -20,8 +20,7 @@ USER = "agent"
 class Cache(Component):
     """One Valkey replication group, TLS only, users by IAM token.
 
-    Produces: SubnetGroup, ParameterGroup, SecurityGroup with one ingress rule, Users (the service's, and the default
-    user switched off), UserGroup, LogGroups, ReplicationGroup.
+    Produces: SubnetGroup, ParameterGroup, SecurityGroup with one ingress rule, User of the service, UserGroup, LogGroups, ReplicationGroup.
     """
 
     endpoint: pulumi.Output[str]  # primary's host name, without port
@@ -62,17 +61,8 @@ class Cache(Component):
             description="Valkey from the cluster",
             opts=self.child(),
         )
-        # Every user group needs a user called default (ElastiCache user guide, RBAC); ours may do nothing.
-        nobody = aws.elasticache.User(
-            f"{name}-default",
-            user_id=f"{settings.name}-default",
-            user_name="default",
-            engine="valkey",
-            access_string="off ~* -@all",
-            authentication_mode=aws.elasticache.UserAuthenticationModeArgs(type="no-password-required"),
-            opts=self.child(),
-        )
-        # With IAM, id and name must be equal (ElastiCache user guide, IAM authentication).
+        # Valkey, unlike Redis OSS, needs no user called default in the group: it is switched off by itself
+        # (ElastiCache user guide, RBAC). With IAM, id and name must be equal (ElastiCache user guide, IAM authentication).
         service_user = f"{settings.name}-{USER}"
         service = aws.elasticache.User(
             f"{name}-{USER}",
@@ -87,7 +77,7 @@ class Cache(Component):
             name,
             user_group_id=settings.name,
             engine="valkey",
-            user_ids=[nobody.user_id, service.user_id],
+            user_ids=[service.user_id],
             opts=self.child(),
         )
         destinations = {

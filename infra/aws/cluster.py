@@ -95,7 +95,7 @@ class Cluster(Component):
         self.security_group_id = cluster.vpc_config.apply(lambda vpc: vpc.cluster_security_group_id or "")
         self.kubeconfig = _kubeconfig(cluster, settings)
         self.access = self._access(name, settings, cluster)
-        aws.ec2.Tag(
+        discovery = aws.ec2.Tag(
             f"{name}-discovery",
             resource_id=self.security_group_id,
             key="karpenter.sh/discovery",
@@ -113,7 +113,11 @@ class Cluster(Component):
             opts=self.child(),
         )
         self.networking = [
-            add_on(name, row, cluster.name, self.child(depends_on=[network_role.association])) for row in BEFORE_NODES
+            discovery,
+            *(
+                add_on(name, row, cluster.name, self.child(depends_on=[network_role.association]))
+                for row in BEFORE_NODES
+            ),
         ]
         self.register_outputs({})
 

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.component import Component
-from infra.settings import Settings
+from infra.settings import PROJECT, Settings
 
 ISSUER = "token.actions.githubusercontent.com"
 
@@ -18,16 +18,25 @@ class DeliveryRoles(Component):
     """Roles of the pipeline, bound to one repository and one environment of it.
 
     Produces: Role preview (pull requests; reads configuration, never a secret's value) and Role deploy (jobs of the
-    GitHub environment named like ours), each with its RolePolicy and RolePolicyAttachment.
+    GitHub environment named like ours), each with its RolePolicy, RolePolicyAttachments, AccessEntry and
+    AccessPolicyAssociation. They are on a path of their own, which the deploy role's rights over roles do not cover:
+    it cannot change itself.
     """
 
     preview_arn: pulumi.Output[str]
     deploy_arn: pulumi.Output[str]
 
     def __init__(
-        self, name: str, settings: Settings, repository: str, provider_arn: str, opts: pulumi.ResourceOptions
+        self,
+        name: str,
+        settings: Settings,
+        repository: str,
+        provider_arn: str,
+        cluster_name: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(name, opts)
+        self._cluster_name = cluster_name
         # A repository-wide subject would let any branch's workflow in (marin-community/marin#7532).
         self.preview_arn = self._role(
             f"{name}-preview",
@@ -35,6 +44,7 @@ class DeliveryRoles(Component):
             trust(provider_arn, f"repo:{repository}:pull_request"),
             ["SecurityAudit", "job-function/ViewOnlyAccess"],
             preview_statements(settings),
+            "AmazonEKSAdminViewPolicy",
         )
         self.deploy_arn = self._role(
             f"{name}-deploy",
@@ -42,6 +52,7 @@ class DeliveryRoles(Component):
             trust(provider_arn, f"repo:{repository}:environment:{settings.environment}"),
             ["PowerUserAccess"],
             deploy_statements(settings),
+            "AmazonEKSClusterAdminPolicy",
         )
         self.register_outputs({})
 
@@ -52,10 +63,11 @@ class DeliveryRoles(Component):
         trusted: dict[str, Any],
         managed: list[str],
         statements: list[dict[str, Any]],
+        cluster_policy: str,
     ) -> pulumi.Output[str]:
         role = aws.iam.Role(
             name,
-            path=settings.role_path,
+            path=f"/delivery-{settings.environment}/",
             assume_role_policy=json.dumps(trusted),
             max_session_duration=3600,
             permissions_boundary=settings.account.permission_boundary_arn,
@@ -70,6 +82,15 @@ class DeliveryRoles(Component):
             )
         document = {"Version": "2012-10-17", "Statement": statements}
         aws.iam.RolePolicy(name, role=role.name, policy=json.dumps(document), opts=self.child())
+        entry = aws.eks.AccessEntry(name, cluster_name=self._cluster_name, principal_arn=role.arn, opts=self.child())
+        aws.eks.AccessPolicyAssociation(
+            name,
+            cluster_name=self._cluster_name,
+            principal_arn=entry.principal_arn,
+            policy_arn=f"arn:aws:eks::aws:cluster-access-policy/{cluster_policy}",
+            access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
+            opts=self.child(),
+        )
         return role.arn
 
 
@@ -94,8 +115,15 @@ def _state(settings: Settings, *, write: bool) -> list[dict[str, Any]]:
     statements: list[dict[str, Any]] = []
     if bootstrap.state_bucket_arn:
         objects = ["s3:GetObject", *(["s3:PutObject", "s3:DeleteObject"] if write else [])]
+        root = f"{bootstrap.state_bucket_arn}/.pulumi"
+        # Where the S3 backend keeps a stack (pulumi/pulumi pkg/backend/diy): state, history, backups, locks.
+        own = [
+            f"{root}/meta.yaml",
+            *(f"{root}/{kind}/{PROJECT}/{settings.environment}*" for kind in ("stacks", "history", "backups")),
+            f"{root}/locks/organization/{PROJECT}/{settings.environment}/*",
+        ]
         statements += [
-            {"Effect": "Allow", "Action": objects, "Resource": f"{bootstrap.state_bucket_arn}/*"},
+            {"Effect": "Allow", "Action": objects, "Resource": own},
             {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bootstrap.state_bucket_arn},
         ]
     if bootstrap.secrets_key_arn:
@@ -126,12 +154,37 @@ def deploy_statements(settings: Settings) -> list[dict[str, Any]]:
     """What a deployment may do beyond PowerUserAccess, which excludes IAM: our own roles, under our path."""
     account, path = settings.account.id, settings.role_path
     roles = f"arn:aws:iam::{account}:role{path}*"
+    other = {"dev": "prod", "prod": "dev"}[settings.environment]
+    # With a boundary configured, a role without it cannot be made, nor a role be given more than it.
+    boundary = settings.account.permission_boundary_arn
+    bounded = {"Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}}} if boundary else {}
     return [
+        {
+            # PowerUserAccess reaches the whole account; dev and prod may share one.
+            "Sid": "NotTheOtherEnvironment",
+            "Effect": "Deny",
+            "Action": ["secretsmanager:*", "s3:*"],
+            "Resource": [
+                f"arn:aws:secretsmanager:*:{account}:secret:agents-{other}/*",
+                f"arn:aws:s3:::agents-{other}-*",
+                *(
+                    [f"{settings.bootstrap.state_bucket_arn}/.pulumi/*/{PROJECT}/{other}*"]
+                    if settings.bootstrap.state_bucket_arn
+                    else []
+                ),
+            ],
+        },
+        {
+            "Sid": "GrantToOurRoles",
+            "Effect": "Allow",
+            "Action": ["iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"],
+            "Resource": roles,
+            **bounded,
+        },
         {
             "Sid": "OurRoles",
             "Effect": "Allow",
             "Action": [
-                "iam:CreateRole",
                 "iam:DeleteRole",
                 "iam:GetRole",
                 "iam:UpdateRole",
@@ -142,11 +195,8 @@ def deploy_statements(settings: Settings) -> list[dict[str, Any]]:
                 "iam:ListAttachedRolePolicies",
                 "iam:ListInstanceProfilesForRole",
                 "iam:GetRolePolicy",
-                "iam:PutRolePolicy",
                 "iam:DeleteRolePolicy",
-                "iam:AttachRolePolicy",
                 "iam:DetachRolePolicy",
-                "iam:PutRolePermissionsBoundary",
             ],
             "Resource": roles,
         },

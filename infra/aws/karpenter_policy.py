@@ -1,7 +1,7 @@
 """What Karpenter's controller may do, by concern.
 
 Source: karpenter-provider-aws, getting-started cloudformation.yaml (read at 8b5313c, the five-way split of 1.9 and
-later) with ec2:DescribeInstanceStatus of 1.12. Every write is bound to resources that carry our cluster's tag.
+later), with ec2:DescribeInstanceStatus of 1.12 and v1.14's placement groups and zonal shift. Every write is bound to resources that carry our cluster's tag.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _lifecycle(settings: Settings) -> list[Statement]:
             "Resource": [
                 f"arn:aws:ec2:{settings.region}::image/*",
                 f"arn:aws:ec2:{settings.region}::snapshot/*",
-                *ours("security-group", "subnet", "capacity-reservation"),
+                *ours("security-group", "subnet", "capacity-reservation", "placement-group"),
             ],
         },
         {
@@ -158,6 +158,7 @@ def _discovery(settings: Settings) -> list[Statement]:
         "InstanceTypeOfferings",
         "InstanceTypes",
         "LaunchTemplates",
+        "PlacementGroups",
         "SecurityGroups",
         "SpotPriceHistory",
         "Subnets",
@@ -173,6 +174,11 @@ def _discovery(settings: Settings) -> list[Statement]:
             "Effect": "Allow",
             "Action": "ssm:GetParameter",
             "Resource": f"arn:aws:ssm:{settings.region}::parameter/aws/service/*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "arc-zonal-shift:GetManagedResource",
+            "Resource": f"arn:aws:eks:{settings.region}:{settings.account.id}:cluster/{settings.name}",
         },
         # Neither call knows a resource (service authorization reference, Price List and IAM).
         {"Effect": "Allow", "Action": ["pricing:GetProducts", "iam:ListInstanceProfiles"], "Resource": "*"},

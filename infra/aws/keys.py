@@ -61,7 +61,6 @@ PURPOSES = (
         "storage",
         "Buckets and backup vaults",
         through=("s3.{region}.amazonaws.com", "backup.{region}.amazonaws.com", "rds.{region}.amazonaws.com"),
-        service_roles=("backup.amazonaws.com/AWSServiceRoleForBackup",),
         source="docs.aws.amazon.com/aws-backup/latest/devguide/encryption.html",
     ),
     Purpose(

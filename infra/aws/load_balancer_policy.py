@@ -48,7 +48,7 @@ _DESCRIBE_LOAD_BALANCING = (
 def policies(settings: Settings) -> dict[str, list[dict[str, Any]]]:
     """The policy statements by name of the policy."""
     return {
-        "read": _reads(),
+        "read": _reads(settings),
         "security-groups": _security_groups(settings),
         "load-balancing": _load_balancing(settings),
     }
@@ -61,7 +61,7 @@ def _allow(
     return {**statement, "Condition": condition} if condition else statement
 
 
-def _reads() -> list[dict[str, Any]]:
+def _reads(settings: Settings) -> list[dict[str, Any]]:
     return [
         _allow(
             [
@@ -82,7 +82,11 @@ def _reads() -> list[dict[str, Any]]:
             {"StringEquals": {"iam:AWSServiceName": "elasticloadbalancing.amazonaws.com"}},
         ),
         _allow(
-            ["wafv2:GetWebACL", "wafv2:GetWebACLForResource", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL"], "*"
+            ["wafv2:GetWebACL", "wafv2:GetWebACLForResource", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL"],
+            [
+                f"arn:aws:wafv2:{settings.region}:{settings.account.id}:regional/webacl/*",
+                f"arn:aws:elasticloadbalancing:{settings.region}:{settings.account.id}:loadbalancer/app/*",
+            ],
         ),
     ]
 

@@ -22,12 +22,14 @@ class Network(Component):
     public_subnet_ids: list[pulumi.Output[str]]
     private_subnet_ids: list[pulumi.Output[str]]
     data_subnet_ids: list[pulumi.Output[str]]
+    ways: list[pulumi.Resource]  # routes, gateways, endpoints: without them a node is mute, and cannot be drained
 
     def __init__(
         self, name: str, settings: Settings, logs_key: pulumi.Input[str], opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__(name, opts)
         self._name, self._settings = name, settings
+        self.ways = []
         network = settings.network
         vpc = aws.ec2.Vpc(
             name,
@@ -42,12 +44,14 @@ class Network(Component):
         aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, opts=self.child())
         gateway = aws.ec2.InternetGateway(name, vpc_id=vpc.id, tags={"Name": settings.name}, opts=self.child())
         public_routes = self._route_table("public")
-        aws.ec2.Route(
-            f"{name}-public-internet",
-            route_table_id=public_routes.id,
-            destination_cidr_block="0.0.0.0/0",
-            gateway_id=gateway.id,
-            opts=self.child(),
+        self.ways.append(
+            aws.ec2.Route(
+                f"{name}-public-internet",
+                route_table_id=public_routes.id,
+                destination_cidr_block="0.0.0.0/0",
+                gateway_id=gateway.id,
+                opts=self.child(),
+            )
         )
         closed_routes = self._route_table("closed")  # local traffic only: data and endpoint subnets
         public = {zone.name: self._subnet(zone, "public", public_routes) for zone in network.zones}
@@ -72,25 +76,29 @@ class Network(Component):
         self.private_subnet_ids = []
         for zone in network.zones:
             table = self._route_table(f"private-{zone.name}")
-            aws.ec2.Route(
-                f"{name}-private-{zone.name}-internet",
-                route_table_id=table.id,
-                destination_cidr_block="0.0.0.0/0",
-                nat_gateway_id=nats.get(zone.name, shared).id,
-                opts=self.child(),
+            self.ways.append(
+                aws.ec2.Route(
+                    f"{name}-private-{zone.name}-internet",
+                    route_table_id=table.id,
+                    destination_cidr_block="0.0.0.0/0",
+                    nat_gateway_id=nats.get(zone.name, shared).id,
+                    opts=self.child(),
+                )
             )
             private_tables.append(table.id)
             self.private_subnet_ids.append(self._subnet(zone, "private", table).id)
 
         # Free, and keeps image layers and backups off the NAT gateway's per-GB charge.
-        aws.ec2.VpcEndpoint(
-            f"{name}-s3",
-            vpc_id=vpc.id,
-            service_name=f"com.amazonaws.{settings.region}.s3",
-            vpc_endpoint_type="Gateway",
-            route_table_ids=private_tables,
-            tags=self._tags("s3"),
-            opts=self.child(),
+        self.ways.append(
+            aws.ec2.VpcEndpoint(
+                f"{name}-s3",
+                vpc_id=vpc.id,
+                service_name=f"com.amazonaws.{settings.region}.s3",
+                vpc_endpoint_type="Gateway",
+                route_table_ids=private_tables,
+                tags=self._tags("s3"),
+                opts=self.child(),
+            )
         )
         self._interface_endpoints(endpoint_ids)
         FlowLog(
@@ -127,8 +135,10 @@ class Network(Component):
             tags={**self._tags(label), **discovery},
             opts=self.child(),
         )
-        aws.ec2.RouteTableAssociation(
-            f"{self._name}-{label}", subnet_id=subnet.id, route_table_id=table.id, opts=self.child()
+        self.ways.append(
+            aws.ec2.RouteTableAssociation(
+                f"{self._name}-{label}", subnet_id=subnet.id, route_table_id=table.id, opts=self.child()
+            )
         )
         return subnet
 
@@ -143,7 +153,7 @@ class Network(Component):
             tags=self._tags("endpoints"),
             opts=self.child(),
         )
-        aws.vpc.SecurityGroupIngressRule(
+        rule = aws.vpc.SecurityGroupIngressRule(
             f"{name}-endpoints-https",
             security_group_id=group.id,
             cidr_ipv4=str(settings.network.cidr),
@@ -153,7 +163,8 @@ class Network(Component):
             description="HTTPS from the VPC",
             opts=self.child(),
         )
-        for service in settings.network.interface_endpoints:
+        self.ways.append(rule)
+        self.ways += [
             aws.ec2.VpcEndpoint(
                 f"{name}-{service}",
                 vpc_id=self.vpc_id,
@@ -165,3 +176,5 @@ class Network(Component):
                 tags=self._tags(service),
                 opts=self.child(),
             )
+            for service in settings.network.interface_endpoints
+        ]

@@ -14,6 +14,7 @@ from infra.aws.keys import Keys
 from infra.aws.network import Network
 from infra.component import Component
 from infra.settings import Settings
+from infra.versions import NODE_RELEASE
 
 # docs.aws.amazon.com/eks/latest/userguide/create-node-role.html; the CNI policy is not here: the CNI has a role.
 NODE_POLICIES = (
@@ -100,6 +101,7 @@ class SystemNodes(Component):
             instance_types=list(nodes.instance_types),
             ami_type="AL2023_x86_64_STANDARD",
             version=settings.cluster.version,
+            release_version=NODE_RELEASE.version,
             scaling_config=aws.eks.NodeGroupScalingConfigArgs(
                 min_size=nodes.min_size, desired_size=nodes.desired_size, max_size=nodes.max_size
             ),
@@ -111,7 +113,7 @@ class SystemNodes(Component):
             update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable_percentage=33),
             node_repair_config=aws.eks.NodeGroupNodeRepairConfigArgs(enabled=True),
             opts=self.child(
-                depends_on=[*attachments, *cluster.networking, *cluster.access],
+                depends_on=[*attachments, *network.ways, *cluster.networking, *cluster.access],
                 ignore_changes=["scalingConfig.desiredSize"],  # a person who scaled up in an incident is not undone
             ),
         )

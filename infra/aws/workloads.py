@@ -17,9 +17,15 @@ from infra.aws.secrets import DATABASE_ROLES, Secrets
 from infra.aws.storage import Storage
 from infra.component import Component
 from infra.kubernetes.namespace import SERVICE_ACCOUNT
-from infra.settings import Settings
+from infra.settings import BedrockModel, Settings
 
 Statement = dict[str, Any]
+# CloudWatch's and tagging's read calls know no resource (service authorization reference).
+_METRICS: Statement = {
+    "Effect": "Allow",
+    "Action": ["cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "tag:GetResources"],
+    "Resource": "*",
+}
 _READ_SECRET = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
 
 
@@ -85,6 +91,8 @@ def workloads(
             load_balancer_policy.policies(settings),
         ),
         Workload("log-shipper", "logging", "fluent-bit", {"logs": _log_shipper(settings)}),
+        Workload("cache-exporter", "monitoring", "redis-exporter", {"cache": [_connects(cache)]}),
+        Workload("metrics-exporter", "monitoring", "cloudwatch-exporter", {"read": [_METRICS]}),
         Workload(
             "database-exporter",
             "monitoring",
@@ -102,20 +110,35 @@ def _service(settings: Settings, cache: Cache, secrets: Secrets) -> list[Stateme
     mounted = [secrets.arns["database/agent_app"], *(secrets.arns[name] for name in settings.secrets.mounted)]
     statements: list[Statement] = [
         _reads(*mounted),
-        # IAM authentication to Valkey names the group and the user (ElastiCache user guide, IAM authentication).
-        {"Effect": "Allow", "Action": "elasticache:Connect", "Resource": [cache.arn, cache.user_arn]},
+        _connects(cache),
     ]
     if settings.service.models:
         statements.append(
             {
                 "Effect": "Allow",
                 "Action": ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
-                "Resource": [
-                    f"arn:aws:bedrock:{settings.region}::foundation-model/{model}" for model in settings.service.models
-                ],
+                "Resource": [arn for model in settings.service.models for arn in _model_arns(settings, model)],
             }
         )
     return statements
+
+
+def _connects(cache: Cache) -> Statement:
+    """IAM authentication to Valkey names the group and the user (ElastiCache user guide, IAM authentication)."""
+    return {"Effect": "Allow", "Action": "elasticache:Connect", "Resource": [cache.arn, cache.user_arn]}
+
+
+def _model_arns(settings: Settings, model: BedrockModel) -> list[str]:
+    """The model itself; for an inference profile, the profile and the model in every region that it may reach.
+
+    docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+    """
+    regions = model.regions or (settings.region,)
+    arns = [f"arn:aws:bedrock:{region}::foundation-model/{model.id}" for region in regions]
+    if model.profile:
+        here = f"arn:aws:bedrock:{settings.region}:{settings.account.id}"
+        arns.append(f"{here}:inference-profile/{model.profile}.{model.id}")
+    return arns
 
 
 def _database_init(database: Database, secrets: Secrets) -> list[Statement]:

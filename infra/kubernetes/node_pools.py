@@ -22,6 +22,16 @@ from infra.versions import CHARTS, NODE_IMAGE
 DOMAINS = {"on-demand": ["1"], "spot": ["2", "3", "4"]}
 
 
+def node_limits(most: int) -> dict[str, int]:
+    """The share of each pool in a total number of nodes, by its domains; each pool may have one."""
+    base = max(1, round(most / 4))
+    return {"on-demand": base, "spot": max(1, most - base)}
+
+
+# pulumi-kubernetes gives up after 5 minutes; a pool is gone when its nodes are, 15 minutes at most each.
+DRAIN = pulumi.CustomTimeouts(delete="40m")
+
+
 class Karpenter(Component):
     """The controller, from its pinned charts; CRDs in a Release of their own because Helm never upgrades them.
 
@@ -43,7 +53,7 @@ class Karpenter(Component):
                 "settings": {"clusterName": settings.name, "interruptionQueue": queue_name},
                 "serviceAccount": {"name": node_provisioning.SERVICE_ACCOUNT},
                 "replicas": pod.replicas,
-                "controller": {"resources": {"requests": requests, "limits": {"memory": requests["memory"]}}},
+                "controller": {"resources": {"requests": requests, "limits": {"memory": "1Gi"}}},
             },
             self.child(depends_on=[crds]),
         )
@@ -90,7 +100,7 @@ class NodePools(Component):
             kind="EC2NodeClass",
             metadata=ObjectMetaArgs(name="workers"),
             spec=_node_class(settings, node_role_name, disk_key),
-            opts=self.child(),
+            opts=self.child(custom_timeouts=DRAIN),
         )
         self.pools = [
             kubernetes.apiextensions.CustomResource(
@@ -99,7 +109,7 @@ class NodePools(Component):
                 kind="NodePool",
                 metadata=ObjectMetaArgs(name=capacity),
                 spec=_node_pool(settings, capacity),
-                opts=self.child(depends_on=[node_class]),
+                opts=self.child(depends_on=[node_class], custom_timeouts=DRAIN),
             )
             for capacity in DOMAINS
         ]
@@ -158,5 +168,6 @@ def _node_pool(settings: Settings, capacity: str) -> dict[str, Any]:
             "consolidateAfter": "5m",
             "budgets": [{"nodes": "10%"}],
         },
-        "limits": {"nodes": str(workers.max_nodes)},
+        # Both pools together stay within maxNodes: the on-demand one gets its quarter, the Spot one the rest.
+        "limits": {"nodes": str(node_limits(workers.max_nodes)[capacity])},
     }

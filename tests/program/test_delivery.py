@@ -58,7 +58,45 @@ def test_a_deployment_may_change_and_pass_the_roles_of_its_own_environment_only(
     roles = f"arn:aws:iam::123456789012:role/agents-{stack}/*"
     assert [row["Resource"] for row in statements if row.get("Sid", "").startswith("OurRoles")] == [roles, roles]
     graph = graph_of(stack, CHANGES, preview=False)
-    assert {row.inputs["path"] for row in graph.of_type("aws:iam/role:Role")} == {f"/agents-{stack}/"}
+    paths = {row.name: row.inputs["path"] for row in graph.of_type("aws:iam/role:Role")}
+    # Its own path is another one: it cannot give itself more.
+    assert {name for name, path in paths.items() if path != f"/agents-{stack}/"} == {
+        "delivery-preview",
+        "delivery-deploy",
+    }
+    changes = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy"}
+    for row in statements:
+        if row["Effect"] == "Allow" and changes & set(row["Action"]):
+            assert row["Resource"] == roles
+
+
+def test_a_permission_boundary_binds_every_role_and_what_the_deployment_may_grant() -> None:
+    boundary = "arn:aws:iam::123456789012:policy/boundary"
+    graph = graph_of("prod", {**CHANGES, "account.permissionBoundaryArn": boundary}, preview=False)
+    assert {row.inputs.get("permissionsBoundary") for row in graph.of_type("aws:iam/role:Role")} == {boundary}
+    policy = json.loads(graph.one("aws:iam/rolePolicy:RolePolicy", "delivery-deploy").inputs["policy"])
+    grant = next(row for row in policy["Statement"] if row.get("Sid") == "GrantToOurRoles")
+    assert grant["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+
+
+def test_dev_cannot_touch_the_secrets_buckets_or_state_of_prod() -> None:
+    _, statements = role("dev", "deploy")
+    denied = next(row for row in statements if row["Effect"] == "Deny")["Resource"]
+    assert "arn:aws:secretsmanager:*:123456789012:secret:agents-prod/*" in denied
+    assert any(".pulumi" in arn and "prod" in arn for arn in denied)
+    _, reads = role("dev", "preview")
+    state = next(row for row in reads if row["Action"] == ["s3:GetObject"])["Resource"]
+    assert not [arn for arn in state if "prod" in arn or arn.endswith("us-east-1/*")]
+
+
+def test_the_pipelines_roles_may_use_the_kubernetes_api_as_far_as_their_task_goes() -> None:
+    graph = graph_of("dev", CHANGES, preview=False)
+    granted = {
+        row.name: row.inputs["policyArn"].rsplit("/", 1)[-1]
+        for row in graph.of_type("aws:eks/accessPolicyAssociation:AccessPolicyAssociation")
+    }
+    assert granted["delivery-preview"] == "AmazonEKSAdminViewPolicy"
+    assert granted["delivery-deploy"] == "AmazonEKSClusterAdminPolicy"
 
 
 def test_without_a_repository_there_are_no_roles_to_take() -> None:
