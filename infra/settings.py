@@ -146,6 +146,7 @@ class Database(Model):
     deletion_protection: bool
     backup_retention_days: Annotated[int, Field(ge=1, le=35)]
     pool_size: Count  # connections that one service process opens
+    upgrade_major: bool = False  # for the one update that raises the major: docs/operations/upgrades.md
     reserved_connections: Count = 20  # Jobs, exporter, people with psql
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from infra.compatibility import ending_soon, out_of_support
 from infra.settings import Settings
 from infra.versions import ADD_ONS, Pin, unverified
-from stacks.account import aws_errors, open_account
+from stacks.account import Account, aws_errors, open_account
 from stacks.configuration import read_settings
 from stacks.terminal import Exit, Refused, console, run_command
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     settings = read_settings(chosen.stack)
     found = [Finding("settings", PASS, f"Pulumi.{chosen.stack}.yaml keeps every rule")]
     found += support(settings, chosen.on or datetime.now(UTC).date())
-    found += _pins(settings, chosen.stack, chosen.profile, offline=chosen.offline)
+    found += _online(settings, chosen.stack, chosen.profile, offline=chosen.offline)
     _print(found, as_json=chosen.json)
     bad = {FAIL, UNSEEN} if chosen.strict else {FAIL}
     return Exit.FAILED if any(finding.status in bad for finding in found) else Exit.OK
@@ -84,16 +84,45 @@ def offered(eks: EKSClient, kubernetes: str, pins: tuple[Pin, ...]) -> Iterator[
             )
 
 
-def _pins(settings: Settings, stack: str, profile: str | None, *, offline: bool) -> list[Finding]:
+def access(account: Account, settings: Settings) -> Iterator[Finding]:
+    """Whether every role that the settings name exists (EKS refuses an entry for one that does not), and whether the
+    caller is among the deployers: EKS makes nobody else an administrator, so another one would lock itself out."""
+    iam = account.session.client("iam")
+    named = settings.access
+    for arn in (*named.deployers, *named.admins, *named.viewers, *named.break_glass):
+        try:
+            iam.get_role(RoleName=arn.rsplit("/", 1)[-1])
+        except iam.exceptions.NoSuchEntityException:
+            yield Finding(
+                "access", FAIL, f"access: {arn} does not exist in this account. Make the role, or take it out."
+            )
+        else:
+            yield Finding("access", PASS, f"{arn} exists")
+    caller = account.session.client("sts").get_caller_identity()["Arn"]
+    # arn:aws:sts::<account>:assumed-role/<role>/<session>
+    role = caller.split("/")[1] if ":assumed-role/" in caller else caller.rsplit("/", 1)[-1]
+    if any(arn.rsplit("/", 1)[-1] == role for arn in named.deployers):
+        yield Finding("caller", PASS, f"{role} is one of access.deployers")
+    else:
+        yield Finding(
+            "caller", FAIL, f"access.deployers: the caller {caller} is not among them and could not use the cluster. "
+            "Take one of these roles, or add the caller's.",
+        )  # fmt: skip
+
+
+def _online(settings: Settings, stack: str, profile: str | None, *, offline: bool) -> list[Finding]:
     unseen = ", ".join(f"{pin.name} {pin.version}" for pin in unverified())
     if offline:
-        return [Finding("add-on versions", UNSEEN, f"AWS was not asked (--offline). Unverified pins: {unseen}")]
+        return [Finding("AWS", UNSEEN, f"AWS was not asked (--offline). Unverified pins: {unseen}")]
     try:
         account = open_account(settings, stack, profile)
+        with aws_errors("asking IAM for the roles of settings.access"):
+            found = list(access(account, settings))
         with aws_errors("asking EKS for add-on versions"):
-            return list(offered(account.session.client("eks"), settings.cluster.version, tuple(ADD_ONS.values())))
+            eks = account.session.client("eks")
+            return [*found, *offered(eks, settings.cluster.version, tuple(ADD_ONS.values()))]
     except Refused as refusal:
-        return [Finding("add-on versions", UNSEEN, f"{refusal} Unverified pins: {unseen}")]
+        return [Finding("AWS", UNSEEN, f"{refusal} Unverified pins: {unseen}")]
 
 
 def _print(found: list[Finding], *, as_json: bool) -> None:

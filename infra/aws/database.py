@@ -149,7 +149,8 @@ class Database(Component):
             monitoring_role_arn=monitoring.arn,
             enabled_cloudwatch_logs_exports=list(exports),
             ca_cert_identifier="rds-ca-rsa2048-g1",
-            apply_immediately=settings.environment == "dev",
+            allow_major_version_upgrade=database.upgrade_major,
+            apply_immediately=database.upgrade_major or settings.environment == "dev",
             opts=self.child(depends_on=[*logs, attached], protect=settings.protected),
         )
         self.subnet_group = subnets.name
