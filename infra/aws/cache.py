@@ -9,6 +9,7 @@ from infra.aws.cluster import Cluster
 from infra.aws.keys import Keys
 from infra.aws.logs import log_group
 from infra.aws.network import Network
+from infra.aws.store_access import store_security_group
 from infra.component import Component
 from infra.settings import Settings
 from infra.versions import VALKEY, VALKEY_FAMILY
@@ -48,19 +49,7 @@ class Cache(Component):
             ],
             opts=self.child(),
         )
-        group = aws.ec2.SecurityGroup(
-            name, description="Valkey, from pods and nodes only", vpc_id=network.vpc_id, opts=self.child()
-        )
-        aws.vpc.SecurityGroupIngressRule(
-            name,
-            security_group_id=group.id,
-            referenced_security_group_id=cluster.security_group_id,
-            ip_protocol="tcp",
-            from_port=PORT,
-            to_port=PORT,
-            description="Valkey from the cluster",
-            opts=self.child(),
-        )
+        group = store_security_group(name, "Valkey", PORT, network, cluster, self.child())
         # Valkey, unlike Redis OSS, needs no user called default in the group: it is switched off by itself
         # (ElastiCache user guide, RBAC). With IAM, id and name must be equal (ElastiCache user guide, IAM authentication).
         service_user = f"{settings.name}-{USER}"

@@ -131,18 +131,27 @@ class Cluster(Component):
         )
         for arn, policy in roles:
             label = f"{name}-{arn.rsplit('/', 1)[-1]}"
-            entry = aws.eks.AccessEntry(label, cluster_name=cluster.name, principal_arn=arn, opts=self.child())
-            granted.append(
-                aws.eks.AccessPolicyAssociation(
-                    label,
-                    cluster_name=cluster.name,
-                    principal_arn=entry.principal_arn,
-                    policy_arn=f"arn:aws:eks::aws:cluster-access-policy/{policy}",
-                    access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
-                    opts=self.child(),
-                )
-            )
+            granted.append(grant_access(label, cluster.name, arn, policy, self.child()))
         return granted
+
+
+def grant_access(
+    name: str,
+    cluster_name: pulumi.Input[str],
+    role_arn: pulumi.Input[str],
+    policy: str,
+    opts: pulumi.ResourceOptions,
+) -> aws.eks.AccessPolicyAssociation:
+    """Let a role use the Kubernetes API with one of EKS's cluster-wide access policies."""
+    entry = aws.eks.AccessEntry(name, cluster_name=cluster_name, principal_arn=role_arn, opts=opts)
+    return aws.eks.AccessPolicyAssociation(
+        name,
+        cluster_name=cluster_name,
+        principal_arn=entry.principal_arn,
+        policy_arn=f"arn:aws:eks::aws:cluster-access-policy/{policy}",
+        access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
+        opts=opts,
+    )
 
 
 def _kubeconfig(cluster: aws.eks.Cluster, settings: Settings) -> pulumi.Output[str]:

@@ -13,6 +13,7 @@ from infra.aws.identity import assume_by_service
 from infra.aws.keys import Keys
 from infra.aws.logs import log_group
 from infra.aws.network import Network
+from infra.aws.store_access import store_security_group
 from infra.component import Component
 from infra.settings import Settings
 from infra.versions import POSTGRESQL
@@ -66,19 +67,7 @@ class Database(Component):
             ],
             opts=self.child(),
         )
-        group = aws.ec2.SecurityGroup(
-            name, description="PostgreSQL, from pods and nodes only", vpc_id=network.vpc_id, opts=self.child()
-        )
-        aws.vpc.SecurityGroupIngressRule(
-            name,
-            security_group_id=group.id,
-            referenced_security_group_id=cluster.security_group_id,
-            ip_protocol="tcp",
-            from_port=PORT,
-            to_port=PORT,
-            description="PostgreSQL from the cluster",
-            opts=self.child(),
-        )
+        group = store_security_group(name, "PostgreSQL", PORT, network, cluster, self.child())
         identifier = settings.name
         exports = ("postgresql", "upgrade")
         logs = [

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.cluster import grant_access
 from infra.component import Component
 from infra.settings import PROJECT, Settings
 
@@ -82,15 +83,7 @@ class DeliveryRoles(Component):
             )
         document = {"Version": "2012-10-17", "Statement": statements}
         aws.iam.RolePolicy(name, role=role.name, policy=json.dumps(document), opts=self.child())
-        entry = aws.eks.AccessEntry(name, cluster_name=self._cluster_name, principal_arn=role.arn, opts=self.child())
-        aws.eks.AccessPolicyAssociation(
-            name,
-            cluster_name=self._cluster_name,
-            principal_arn=entry.principal_arn,
-            policy_arn=f"arn:aws:eks::aws:cluster-access-policy/{cluster_policy}",
-            access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
-            opts=self.child(),
-        )
+        grant_access(name, self._cluster_name, role.arn, cluster_policy, self.child())
         return role.arn
 
 
