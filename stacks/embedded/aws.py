@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from stacks.embedded import ACCOUNT, sdk
 from stacks.embedded.aws_types import TYPES, AwsType
-from stacks.embedded.cloud import Change, CloudError, differing, under
+from stacks.embedded.cloud import Change, CloudError, Difference, differing, under
 from stacks.embedded.outputs import created
 from stacks.embedded.store import Store, Stored
 from stacks.graph import UNKNOWN
@@ -59,7 +59,7 @@ class Aws:
     def diff(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
         row, before, after = _row(type_), revealed(dict(old)), revealed(dict(new))
         differences = tuple(differing(before, after))
-        replacing = frozenset(found.path for found in differences if under(found.path, row.replaces.split()))
+        replacing = frozenset(found.path for found in differences if _replaces(row, found, before, after))
         return Change(differences, replacing, bool(replacing) and _in_the_way(row, before, after))
 
     def create(self, type_: str, urn: str, inputs: Mapping[str, Any], *, preview: bool) -> tuple[str, dict[str, Any]]:
@@ -150,6 +150,19 @@ def _autoname(row: AwsType, urn: str, inputs: Mapping[str, Any], seed: bytes) ->
     suffix = hashlib.sha256(seed or urn.encode()).hexdigest()[:7]
     prefix = revealed(inputs.get(f"{row.name}Prefix"))
     return f"{prefix}{suffix}" if isinstance(prefix, str) else f"{urn.rsplit('::', 1)[-1]}-{suffix}"
+
+
+def _replaces(row: AwsType, found: Difference, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    for entry in row.replaces.split():
+        path, _, when = entry.partition(":")
+        if under(found.path, [path]):
+            lowered = when == "lowered" and _version(new.get(path)) < _version(old.get(path))
+            return not when or lowered or (when == "removed" and new.get(path) is None)
+    return False
+
+
+def _version(value: Any) -> list[int]:
+    return [int(part) for part in str(value).split(".") if part.isdigit()]
 
 
 def _in_the_way(row: AwsType, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 ``replaces``: properties whose change replaces the resource in pulumi-aws. Read from terraform-provider-aws's ForceNew
 (as bridged by pulumi-aws 7.51.1), checked against CloudFormation's createOnlyProperties in cfn-lint 1.58's schemas
-(2026-10-20); where the two differ the provider wins. Rows marked ``cfn`` rest on CloudFormation's schema alone.
+(2026-10-20); where the two differ the provider wins. ``path:removed`` and ``path:lowered`` replace only when the value
+goes or becomes a lower version. TLS of a cache replaces before engine 7.0.5 only, which we do not have. Rows marked ``cfn`` rest on CloudFormation's schema alone.
 ``refers``: property path → ``type attribute``; ``[]`` walks a list. ``held_by``: what the service's API reference names
 as in use (DependencyViolation, DeleteConflict, ResourceInUse, …); a key, a role's ARN or a topic can always be deleted.
 Everything else comes from the SDK's own classes.
@@ -152,13 +153,16 @@ TYPES: dict[str, AwsType] = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": AwsType(
         "{role}/{policyArn}", replaces="policyArn role", refers={"role": _ROLE}
     ),
-    "aws:kms/key:Key": AwsType("{uuid}", replaces="keyUsage", outputs={"arn": _arn("kms", "key/{id}"), "keyId": "{id}"}),
+    "aws:kms/key:Key": AwsType(
+        "{uuid}", replaces="customKeyStoreId customerMasterKeySpec keyUsage multiRegion xksKeyId",
+        outputs={"arn": _arn("kms", "key/{id}"), "keyId": "{id}"},
+    ),
     "aws:kms/alias:Alias": AwsType(
         "{name}", "name", "name namePrefix", {"targetKeyId": "aws:kms/key:Key id"}, {"arn": _arn("kms", "{name}")}
     ),
     "aws:eks/cluster:Cluster": AwsType(
         "{name}", "name",
-        "accessConfig.bootstrapClusterCreatorAdminPermissions bootstrapSelfManagedAddons encryptionConfig "
+        "accessConfig.bootstrapClusterCreatorAdminPermissions bootstrapSelfManagedAddons encryptionConfig:removed "
         "kubernetesNetworkConfig.ipFamily kubernetesNetworkConfig.serviceIpv4Cidr name outpostConfig "
         "remoteNetworkConfig roleArn",
         {
@@ -216,7 +220,7 @@ TYPES: dict[str, AwsType] = {
     ),
     "aws:rds/instance:Instance": AwsType(
         "db-{H26}", "identifier",
-        "availabilityZone backupTarget characterSetName dbName dbSubnetGroupName engine identifier identifierPrefix "
+        "availabilityZone backupTarget characterSetName dbName engine identifier identifierPrefix "
         "kmsKeyId ncharCharacterSetName restoreToPointInTime snapshotIdentifier storageEncrypted timezone username",
         {
             "dbSubnetGroupName": "aws:rds/subnetGroup:SubnetGroup name",
@@ -253,9 +257,8 @@ TYPES: dict[str, AwsType] = {
     ),
     "aws:elasticache/replicationGroup:ReplicationGroup": AwsType(
         "{replicationGroupId}", "replicationGroupId",
-        "atRestEncryptionEnabled dataTieringEnabled engine engineVersion globalReplicationGroupId kmsKeyId networkType "
-        "port preferredCacheClusterAzs replicationGroupId snapshotArns snapshotName subnetGroupName "
-        "transitEncryptionEnabled",
+        "atRestEncryptionEnabled dataTieringEnabled engine engineVersion:lowered globalReplicationGroupId kmsKeyId "
+        "networkType port preferredCacheClusterAzs replicationGroupId snapshotArns snapshotName subnetGroupName",
         {
             "subnetGroupName": "aws:elasticache/subnetGroup:SubnetGroup name",
             "parameterGroupName": "aws:elasticache/parameterGroup:ParameterGroup name",

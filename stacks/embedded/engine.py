@@ -106,20 +106,43 @@ def recover(workspace: Workspace) -> None:
     if not list((workspace.backend / ".pulumi" / "locks").rglob("*.json")) or not _nothing_runs(workspace):
         return
     _succeed(run(workspace, ["cancel", "--yes"]))
-    deployment = export(workspace)["deployment"]
-    pending = [entry["resource"]["urn"] for entry in deployment.get("pending_operations", [])]
-    known = {(entry["urn"], entry.get("id")) for entry in deployment.get("resources", [])}
-    store = Store(workspace.store)
-    made = [(urn, row.id) for urn in pending for row in store.of_urn(urn) if (urn, row.id) not in known]
-    if pending:
-        # On AWS a person looks up the ids and gives the same arguments.
-        imports = [part for urn_and_id in made for value in urn_and_id for part in ("--import-pending-creates", value)]
-        _succeed(run(workspace, ["refresh", "--yes", "--skip-preview", "--clear-pending-creates", *imports]))
+    state = export(workspace)
+    begun, done = _take_up_creations(state["deployment"], Store(workspace.store))
+    if begun:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "state.json").write_text(json.dumps(state))
+            _succeed(run(workspace, ["stack", "import", "--file", str(Path(folder, "state.json"))]))
+        _succeed(run(workspace, ["refresh", "--yes", "--skip-preview"]))  # their outputs
     errors.print(
-        f"a command on {workspace.stack} was killed: its lock was released; of {len(pending)} operations under way, "
-        f"{len(made)} creations had been done and were taken into the state",
+        f"a command on {workspace.stack} was killed: its lock was released; of {begun} creations under way, "
+        f"{done} had been done and were taken into the state",
         soft_wrap=True,
     )
+
+
+def _take_up_creations(deployment: dict[str, Any], store: Store) -> tuple[int, int]:
+    """Move creations that were done from the pending operations to the resources; how many were begun and done.
+
+    On AWS a person looks the ids up and edits the state in the same way. The CLI's own --import-pending-creates
+    changes only the kind of the operation, and the next refresh drops it (pulumi 3.259).
+    """
+    resources: list[dict[str, Any]] = deployment.setdefault("resources", [])
+    creating = [entry for entry in deployment.get("pending_operations", []) if entry["type"] == "creating"]
+    known = {(entry["urn"], entry.get("id")) for entry in resources}
+    done = 0
+    for resource in (entry["resource"] for entry in creating):
+        for row in store.of_urn(resource["urn"]):
+            if (row.urn, row.id) in known:
+                continue
+            for replaced in resources:
+                if replaced["urn"] == row.urn:
+                    replaced["delete"] = True
+            resources.append({**resource, "id": row.id})
+            done += 1
+    deployment["pending_operations"] = [
+        entry for entry in deployment.get("pending_operations", []) if entry not in creating
+    ]
+    return len(creating), done
 
 
 @contextmanager

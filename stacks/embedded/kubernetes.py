@@ -49,7 +49,7 @@ class Kubernetes:
 
     def configure(self, arguments: Mapping[str, Any]) -> None:
         kubeconfig = revealed(arguments.get("kubeconfig"))
-        if not isinstance(kubeconfig, str):
+        if not isinstance(kubeconfig, str) or not kubeconfig:
             return  # not known yet; without one, nothing is reachable
         try:
             self._server = str(yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]["server"])

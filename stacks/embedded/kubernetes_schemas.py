@@ -84,7 +84,8 @@ def _has_secret(value: Any) -> bool:
 def _without_unknown(value: Any) -> Any:
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
-        return {key: _without_unknown(item) for key, item in items if item is not UNKNOWN}
+        # null is as good as absent to an API server.
+        return {key: _without_unknown(item) for key, item in items if item is not UNKNOWN and item is not None}
     if isinstance(value, list):
         return [_without_unknown(item) for item in cast("list[Any]", value) if item is not UNKNOWN]
     return value

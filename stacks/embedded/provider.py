@@ -74,7 +74,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 _type(request.urn), request.urn, decode(request.olds), decode(request.news), request.randomSeed
             ),
         )
-        reasons = [provider_pb2.CheckFailure(property=path, reason=reason) for path, reason in failures]
+        # Without a property of its own: the engine would print that property's value, which may be a secret.
+        reasons = [
+            provider_pb2.CheckFailure(reason=f"{path}: {reason}" if path else reason) for path, reason in failures
+        ]
         return provider_pb2.CheckResponse(inputs=encode(inputs), failures=reasons)
 
     def Diff(self, request: Any, context: Any) -> Any:
@@ -108,7 +111,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if found is None:
             return provider_pb2.ReadResponse()
         # The store holds values in clear: what the engine knows as a secret must reach it as one.
-        inputs, outputs = _hidden(found[0], decode(request.inputs)), _hidden(found[1], decode(request.properties))
+        known = decode(request.inputs)
+        inputs, outputs = (_hidden(side, known) for side in found)
+        outputs = _hidden(outputs, decode(request.properties))
         return provider_pb2.ReadResponse(id=request.id, inputs=encode(inputs), properties=encode(outputs))
 
     def Update(self, request: Any, context: Any) -> Any:

@@ -70,7 +70,8 @@ def environment(workspace: Workspace) -> dict[str, str]:
         "TMPDIR": tempfile.gettempdir(),
         "LANG": "C.UTF-8",
         "PULUMI_HOME": str(directory / "home"),
-        "PULUMI_BACKEND_URL": f"file://{quote(str(workspace.backend))}",
+        # A killed CLI can leave an empty metadata file, with which it reads its own state no more (gocloud fileblob).
+        "PULUMI_BACKEND_URL": f"file://{quote(str(workspace.backend))}?metadata=skip",
         "PULUMI_STACK": workspace.stack,
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(directory / "passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",

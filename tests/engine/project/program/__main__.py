@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pulumi_aws as aws
@@ -36,7 +36,11 @@ def platform(chosen: dict[str, Any]) -> None:
         for number, zone in enumerate("ab")
     ]
     group = aws.ec2.SecurityGroup(
-        "group", name=chosen.get("groupName"), description=chosen.get("description", "database"), vpc_id=vpc.id, opts=opts
+        "group",
+        name=chosen.get("groupName"),
+        description=chosen.get("description", "database"),
+        vpc_id=vpc.id,
+        opts=opts,
     )
     place = aws.rds.SubnetGroup("place", subnet_ids=[subnet.id for subnet in subnets], opts=opts)
     aws.rds.Instance(
@@ -55,9 +59,7 @@ def platform(chosen: dict[str, Any]) -> None:
         skip_final_snapshot=chosen.get("skipFinalSnapshot", True),
         opts=opts,
     )
-    suffix = random.RandomId(
-        "suffix", byte_length=4, opts=pulumi.ResourceOptions(provider=random.Provider("random"))
-    )
+    suffix = random.RandomId("suffix", byte_length=4, opts=pulumi.ResourceOptions(provider=random.Provider("random")))
     aws.s3.Bucket("bucket", bucket=pulumi.Output.concat("fixture-", suffix.hex), opts=opts)
     role = aws.iam.Role("role", assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": []}), opts=opts)
     cluster = aws.eks.Cluster(
@@ -82,7 +84,7 @@ def workloads(chosen: dict[str, Any], cluster: aws.eks.Cluster, password: pulumi
         cluster_identifier=cluster.arn,
     )
     opts = pulumi.ResourceOptions(provider=provider)
-    namespace = kubernetes.core.v1.Namespace("namespace", metadata={"name": "demo"}, opts=opts)
+    namespace = kubernetes.core.v1.Namespace("namespace", metadata={"name": chosen.get("namespace", "demo")}, opts=opts)
     inside = pulumi.ResourceOptions(provider=provider, depends_on=[namespace])
     kubernetes.core.v1.ConfigMap(
         "map", metadata={"name": "map", "namespace": "demo"}, data={"colour": chosen.get("colour", "blue")}, opts=inside
@@ -91,17 +93,18 @@ def workloads(chosen: dict[str, Any], cluster: aws.eks.Cluster, password: pulumi
         "secret", metadata={"name": "secret", "namespace": "demo"}, string_data={"password": password}, opts=inside
     )
     labels = {"app": chosen.get("app", "demo")}
+    spec: Any = {
+        "replicas": chosen.get("replicas", 2),
+        "selector": {"matchLabels": labels},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "demo", "image": "example.com/demo:1"}]},
+        },
+    }
     kubernetes.apps.v1.Deployment(
         "deployment",
         metadata={"name": "demo", "namespace": "demo"},
-        spec={
-            "replicas": chosen.get("replicas", 2),
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "demo", "image": "example.com/demo:1"}]},
-            },
-        },
+        spec=spec,
         opts=pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(ignore_changes=chosen.get("ignored", []))),
     )
 
@@ -121,14 +124,18 @@ def listed(rows: list[dict[str, Any]], account_id: str) -> None:
     made: dict[str, pulumi.CustomResource] = {}
 
     def filled(value: Any) -> Any:
-        if isinstance(value, dict) and set(value) == {"secret"}:
-            return pulumi.Output.secret([value["secret"]])
-        if isinstance(value, dict) and set(value) == {"from"}:
-            name, attribute = value["from"].split(".")
-            return made[name].id if attribute == "id" else getattr(made[name], attribute)
-        if isinstance(value, dict):
-            return {key: filled(item) for key, item in value.items()}
-        return [filled(item) for item in value] if isinstance(value, list) else value
+        match value:
+            case {"secret": hidden}:
+                return pulumi.Output.secret([hidden])
+            case {"from": reference}:
+                name, attribute = str(reference).split(".")
+                return made[name].id if attribute == "id" else getattr(made[name], attribute)
+            case dict():
+                return {key: filled(item) for key, item in cast("dict[str, Any]", value).items()}
+            case list():
+                return [filled(item) for item in cast("list[Any]", value)]
+            case _:
+                return value
 
     for row in rows:
         token: str = row["type"]
@@ -138,7 +145,7 @@ def listed(rows: list[dict[str, Any]], account_id: str) -> None:
             # A property without a value is an output that others may take.
             {"arn": None, "name": None, **filled(row["inputs"])},
             opts=pulumi.ResourceOptions(
-                provider=providers[token.split(":")[0]],
+                provider=providers[token.split(":", 1)[0]],
                 ignore_changes=row.get("ignoreChanges", []),
                 import_=row.get("import"),
             ),
