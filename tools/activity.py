@@ -23,7 +23,8 @@ def silent(text: str, done: int = 0, total: int | None = None) -> None:
 def shown(console: Console) -> Generator[Report]:
     """Show what is reported inside the block; nothing of a live line stays behind."""
     if console.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(30), TimeElapsedColumn())
+        # The text comes last: on a narrow terminal it is the part that is cut.
+        columns = (SpinnerColumn(), TimeElapsedColumn(), BarColumn(20), TextColumn("{task.description}", markup=False))
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("", total=None)
 

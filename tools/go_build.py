@@ -34,8 +34,8 @@ def go_build(tool: Tool, build: GoBuild, target: Path, log: Path, report: Report
     total = len(packages.split())
 
     def compiling(lines: int) -> None:
-        wait = f"{build.wait} when nothing is cached" if build.wait else "a moment"
-        report(f"building {tool.name} {tool.version}: {lines} of {total} packages, {wait}", lines, total)
+        so_far = f"{lines} of {total} packages" if lines else f"{build.wait or 'a moment'} when nothing is cached"
+        report(f"building {tool.name} {tool.version}: {so_far}", lines, total)
 
     flags = [flag.format(version=tool.version) for flag in build.flags]
     _go(build.module, ["build", "-v", *flags, "-o", str(target), build.package], log, compiling)
@@ -43,7 +43,7 @@ def go_build(tool: Tool, build: GoBuild, target: Path, log: Path, report: Report
 
 def _go(module: Path, arguments: Sequence[str], log: Path, on_line: Callable[[int], None]) -> str:
     """Run go in the module; its messages (one line a module fetched or a package compiled) go to the log."""
-    with tempfile.TemporaryFile("w+") as output, log.open("a") as kept:
+    with tempfile.TemporaryFile("w+") as output, log.open("a", buffering=1) as kept:
         with subprocess.Popen(
             ["go", *arguments],
             cwd=module,
