@@ -89,7 +89,11 @@ BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("stack", "changes", "said"), BAD_INPUTS, ids=[f"{number}-{next(iter(row[1]))}" for number, row in enumerate(BAD_INPUTS)])
+@pytest.mark.parametrize(
+    ("stack", "changes", "said"),
+    BAD_INPUTS,
+    ids=[f"{number}-{next(iter(row[1]))}" for number, row in enumerate(BAD_INPUTS)],
+)
 def test_a_bad_input_is_refused_with_field_value_rule_and_remedy(
     stack: str, changes: dict[str, Any], said: list[str]
 ) -> None:
