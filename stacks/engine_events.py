@@ -74,7 +74,8 @@ class Run:
         return ", ".join(told) or "nothing to do"
 
     def _started(self, metadata: Mapping[str, Any]) -> None:
-        if metadata["op"] != "same":
+        after: Mapping[str, Any] = metadata.get("new") or metadata.get("old") or {}
+        if metadata["op"] != "same" and after.get("custom"):  # components last as long as what is in them
             self.under_way[metadata["urn"]] = short_name(metadata["urn"])
 
     def _finished(self, metadata: Mapping[str, Any]) -> None:

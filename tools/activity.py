@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 Report = Callable[[str, int, int | None], None]
 """What is being done, how much of it is done, and out of how much when that is known."""
@@ -23,9 +24,10 @@ def silent(text: str, done: int = 0, total: int | None = None) -> None:
 def shown(console: Console) -> Generator[Report]:
     """Show what is reported inside the block; nothing of a live line stays behind."""
     if console.is_terminal:
-        # The text comes last: on a narrow terminal it is the part that is cut.
-        columns = (SpinnerColumn(), TimeElapsedColumn(), BarColumn(20), TextColumn("{task.description}", markup=False))
-        with Progress(*columns, console=console, transient=True) as progress:
+        # On a narrow terminal the text is cut, not the clock.
+        text_column = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+        columns = (SpinnerColumn(), TimeElapsedColumn(), BarColumn(20), text_column)
+        with Progress(*columns, console=console, transient=True, expand=True) as progress:
             task = progress.add_task("", total=None)
 
             def live(text: str, done: int = 0, total: int | None = None) -> None:

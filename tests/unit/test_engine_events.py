@@ -14,7 +14,7 @@ QUEUE = "urn:pulumi:dev::langgraph-eks::aws:sqs/queue:Queue::interruption"
 
 
 def event(kind: str, urn: str, op: str = "create") -> dict[str, Any]:
-    return {kind: {"metadata": {"urn": urn, "op": op}}}
+    return {kind: {"metadata": {"urn": urn, "op": op, "new": {"custom": "langgraph-eks:aws:Database::" not in urn}}}}
 
 
 def message(severity: str, text: str, **more: Any) -> dict[str, Any]:
@@ -47,6 +47,11 @@ def test_a_resource_that_stays_as_it_is_counts_but_is_never_under_way() -> None:
     assert "now" not in started.text()
     started.take(event("resOutputsEvent", QUEUE, "same"))
     assert started.text() == "pulumi up: 1 resources"
+
+
+def test_a_component_is_never_under_way_for_it_lasts_as_long_as_what_is_in_it() -> None:
+    component = "urn:pulumi:dev::langgraph-eks::langgraph-eks:aws:Database::database"
+    assert "now" not in run_of(event("resourcePreEvent", component)).text()
 
 
 def test_a_failed_resource_is_counted_and_no_longer_under_way() -> None:
