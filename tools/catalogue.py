@@ -50,7 +50,7 @@ class Tool:
 
 PULUMI = Tool(
     name="pulumi",
-    version="3.259.0",  # the newest tag of pkg/v3 that the Go module proxy serves (docs/decisions)
+    version="3.259.0",  # builds from the Go module proxy, and the Python SDK 3.272 works with it (both run)
     version_command=("version",),
     # Addresses as in Pulumi's own npm launcher (pulumi/pulumi, 2026) and pulumi/actions get-version.ts.
     # The digest comes from the release's own list on the same host: it catches a damaged or truncated
