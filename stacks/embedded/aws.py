@@ -65,7 +65,7 @@ class Aws:
     def create(self, type_: str, urn: str, inputs: Mapping[str, Any], *, preview: bool) -> tuple[str, dict[str, Any]]:
         row, known = _row(type_), revealed(dict(inputs))
         if preview:
-            return "", {**inputs, **dict.fromkeys((key for key in _computed(row) if key not in inputs), UNKNOWN)}
+            return "", _completed(row, inputs, dict.fromkeys(row.outputs, UNKNOWN))
         self._refuse_dangling(type_, row, known)
         with self._creating:
             self._refuse_taken(type_, row, known)
@@ -84,10 +84,7 @@ class Aws:
         self, type_: str, identifier: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], *, preview: bool
     ) -> dict[str, Any]:
         row = _row(type_)
-        outputs = {key: old[key] for key in _computed(row) if key in old} | dict(new)
-        for key, template in row.outputs.items():
-            if isinstance(template, dict) and isinstance(old.get(key), dict) and isinstance(new.get(key), dict):
-                outputs[key] = {**new[key], **{part: old[key].get(part) for part in cast("dict[str, Any]", template)}}
+        outputs = _completed(row, new, old)
         if row.counter:
             outputs[row.counter] = UNKNOWN if preview else int(old[row.counter]) + 1
         if not preview:
@@ -183,8 +180,16 @@ def _row(type_: str) -> AwsType:
     return TYPES[type_]
 
 
-def _computed(row: AwsType) -> list[str]:
-    return [key for key, template in row.outputs.items() if not isinstance(template, dict)]
+def _completed(row: AwsType, inputs: Mapping[str, Any], computed: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs: inputs, and of the computed ones what no input gives; an input block is completed inside."""
+    outputs = {key: computed[key] for key in row.outputs if key in computed} | dict(inputs)
+    for key, template in row.outputs.items():
+        block, whole = inputs.get(key), computed.get(key)
+        if isinstance(template, dict) and isinstance(block, dict):
+            parts = cast("dict[str, Any]", template)
+            made = cast("dict[str, Any]", whole) if isinstance(whole, dict) else dict.fromkeys(parts, UNKNOWN)
+            outputs[key] = {**cast("dict[str, Any]", block), **{part: made.get(part) for part in parts}}
+    return outputs
 
 
 def _references(row: AwsType, inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, str]]:

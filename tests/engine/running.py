@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stacks.embedded.engine import Event, export, open_workspace, run
+from stacks.embedded.provider import CLOUDS
 from stacks.embedded.store import Store, Stored
 from stacks.embedded.workspace import Workspace
 
@@ -18,22 +19,36 @@ STACK = "test"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended, and the operations it planned or did, by logical name."""
+    """How a command ended, and the operations it planned or did, by URN."""
 
     code: int
     text: str
     operations: dict[str, set[str]]
     events: list[Event]
 
-    def effects(self) -> dict[str, str]:
-        """What changes by logical name: create, update, replace or delete; what stays is left out."""
+    def by_urn(self) -> dict[str, str]:
+        """What changes: create, update, replace or delete; what stays is left out."""
         found: dict[str, str] = {}
-        for name, operations in self.operations.items():
-            if operations & {"replace", "create-replacement", "delete-replaced"}:
-                found[name] = "replace"
-            elif operations - {"same", "refresh", "read"}:
-                found[name] = "/".join(sorted(operations - {"same", "refresh", "read"}))
+        for urn, operations in self.operations.items():
+            changing = operations - {"same", "refresh", "read"}
+            if changing & {"replace", "create-replacement", "delete-replaced"}:
+                found[urn] = "replace"
+            elif changing:
+                found[urn] = "/".join(sorted(changing))
         return found
+
+    def effects(self) -> dict[str, str]:
+        """The same by logical name, for programs that give none twice."""
+        return {urn.rsplit("::", 1)[-1]: effect for urn, effect in self.by_urn().items()}
+
+    def kinds(self) -> Counter[tuple[str, str]]:
+        """How many resources of a kind have an effect; components and providers are left out."""
+        types = {urn: urn.split("::")[2].rsplit("$", 1)[-1] for urn in self.operations}
+        return Counter(
+            (types[urn].rsplit(":", 1)[-1], effect)
+            for urn, effect in self.by_urn().items()
+            if types[urn].split(":", 1)[0] in CLOUDS
+        )
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class Running:
         for event in events:
             metadata = event.get("resourcePreEvent", {}).get("metadata")
             if metadata and metadata["type"] != "pulumi:pulumi:Stack":
-                operations[metadata["urn"].rsplit("::", 1)[-1]].add(metadata["op"])
+                operations[metadata["urn"]].add(metadata["op"])
         return Outcome(completed.code, completed.stdout + completed.stderr, dict(operations), events)
 
     def up(self) -> Outcome:
@@ -67,11 +82,14 @@ class Running:
     def preview(self) -> Outcome:
         return self.command("preview")
 
-    def planned(self) -> dict[str, str]:
-        """The effects of a preview that must succeed."""
+    def must_preview(self) -> Outcome:
         outcome = self.preview()
         assert outcome.code == 0, outcome.text
-        return outcome.effects()
+        return outcome
+
+    def planned(self) -> dict[str, str]:
+        """The effects of a preview that must succeed."""
+        return self.must_preview().effects()
 
     def refresh(self) -> Outcome:
         return self.command("refresh", "--yes", "--skip-preview")
