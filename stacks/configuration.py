@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -72,22 +71,11 @@ def with_checkout_image(config: Mapping[str, str], root: Path = ROOT) -> tuple[d
 
 
 def _digest_of(folder: Path, root: Path) -> str:
-    """A digest over names and contents of the files that git would track below a folder."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", str(folder)],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    names = [name for name in listed.split("\0") if name] or [
-        str(path.relative_to(root)) for path in folder.rglob("*.py")
-    ]
+    """A digest over names and contents of the files below a folder, compiled ones apart."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     digest = hashlib.sha256()
-    for name in sorted(names):
-        path = root / name
-        if path.is_file():
-            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in files:
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

@@ -9,8 +9,9 @@ from enum import IntEnum
 from rich.console import Console
 from rich.markup import escape
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# Without emoji: an ARN that holds :secret: is no picture.
+console = Console(highlight=False, emoji=False)
+errors = Console(stderr=True, highlight=False, emoji=False)
 
 
 class Exit(IntEnum):

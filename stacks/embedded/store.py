@@ -21,6 +21,7 @@ CREATE TABLE resources (
 CREATE TABLE generations (urn TEXT PRIMARY KEY, number INTEGER NOT NULL);
 CREATE TABLE faults (type TEXT NOT NULL, operation TEXT NOT NULL, after INTEGER NOT NULL);
 """
+_MAGIC = b"SQLite format 3\0"
 _COLUMNS = "type, place, id, urn, inputs, outputs"
 
 
@@ -48,6 +49,10 @@ class Store:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+        if head not in (b"", _MAGIC):  # SQLite itself takes some short files for new databases
+            raise self._unreadable("file is not a database")
         with self._transaction(write=True) as database:
             version = database.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
@@ -83,7 +88,7 @@ class Store:
     def _unreadable(self, reason: str) -> Refused:
         return Refused(
             f"{self.path}: this is not a readable embedded cloud ({reason}). It is kept as it is: restore it, or "
-            "move it away and run make down to begin anew.",
+            "forget it with python -m stacks.embedded reset.",
             Exit.STATE,
         )
 
