@@ -58,9 +58,9 @@ def _definitions() -> Registry[Any]:
 
 
 def _only_unknown(error: jsonschema.ValidationError, given: Any) -> bool:
-    """Whether what is required was given, as a value that is not known yet."""
-    missing = set(cast("list[str]", error.validator_value)) - set(cast("dict[str, Any]", error.instance))
-    return isinstance(given, Mapping) and all(revealed(given.get(key)) is UNKNOWN for key in missing)
+    """Whether what is required was given, as a value that is not known yet. Only the message names the property."""
+    missing = error.message.split("'")[1]
+    return isinstance(given, Mapping) and revealed(cast("Mapping[str, Any]", given).get(missing)) is UNKNOWN
 
 
 def _at(value: Any, path: list[Any]) -> Any:
