@@ -9,23 +9,23 @@ from importlib.metadata import version
 from threading import Lock
 from typing import Any, cast
 
-from stacks.embedded import ACCOUNT, sdk
+from stacks import provider_sdk as sdk
+from stacks.embedded import ACCOUNT
 from stacks.embedded.aws_types import TYPES, AwsType
-from stacks.embedded.cloud import Change, CloudError, Difference, differing, under
+from stacks.embedded.cloud import Change, Cloud, CloudError, Difference, differing, under
 from stacks.embedded.outputs import created
 from stacks.embedded.store import Store, Stored
 from stacks.graph import UNKNOWN
 from stacks.wire import revealed
 
 
-class Aws:
+class Aws(Cloud):
     """Everything in the rows of aws_types, in one account and one region."""
 
     version = version("pulumi-aws")
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self._region = ""
+        super().__init__(store)
         self._tags: Any = {}
         self._creating = Lock()  # between the look for a name and the taking of it
 
@@ -35,7 +35,7 @@ class Aws:
             raise CloudError(
                 f"AWS account ID not allowed: {ACCOUNT} (the embedded cloud's account is not among {', '.join(allowed)})"
             )
-        self._region = str(arguments.get("region", "us-east-1"))
+        self.place = str(arguments.get("region", "us-east-1"))
         self._tags = _json(arguments.get("defaultTags"), {}).get("tags") or {}
 
     def check(
@@ -69,16 +69,12 @@ class Aws:
         self._refuse_dangling(type_, row, known)
         with self._creating:
             self._refuse_taken(type_, row, known)
-            number = self._store.next_generation(urn)
-            identifier, computed = created(type_, urn.rsplit("::", 1)[-1], urn, known, self._region, number)
+            number = self.store.next_generation(urn)
+            identifier, computed = created(type_, urn.rsplit("::", 1)[-1], urn, known, self.place, number)
             outputs = {**inputs, **computed}
-            if not self._store.insert(Stored(type_, identifier, urn, known, revealed(outputs), self._region)):
+            if not self.store.insert(self.keep(type_, identifier, urn, inputs, outputs)):
                 raise CloudError(f"{_kind(type_)}AlreadyExists: {_kind(type_)} {identifier} exists already")
         return identifier, outputs
-
-    def read(self, type_: str, identifier: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        row = self._store.get(type_, identifier, self._region)
-        return (row.inputs, row.outputs) if row else None
 
     def update(
         self, type_: str, identifier: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], *, preview: bool
@@ -88,56 +84,48 @@ class Aws:
         if row.counter:
             outputs[row.counter] = UNKNOWN if preview else int(old[row.counter]) + 1
         if not preview:
-            known = revealed(dict(new))
-            self._refuse_dangling(type_, row, known)
-            if not self._store.put(Stored(type_, identifier, urn, known, revealed(outputs), self._region)):
+            self._refuse_dangling(type_, row, revealed(dict(new)))
+            if not self.store.put(self.keep(type_, identifier, urn, new, outputs)):
                 raise CloudError(f"{_kind(type_)}NotFound: {_kind(type_)} {identifier} does not exist")
         return outputs
 
-    def delete(self, type_: str, identifier: str) -> None:
-        stored, row = self._store.get(type_, identifier, self._region), _row(type_)
-        if stored is None:
-            return
-        if row.protected and stored.inputs.get(row.protected):
-            raise CloudError(
-                f"InvalidParameterCombination: {_kind(type_)} {identifier} has {row.protected} on; switch it off first"
-            )
-        if type_ == "aws:rds/instance:Instance" and not (
-            stored.inputs.get("skipFinalSnapshot") or stored.inputs.get("finalSnapshotIdentifier")
+    def delete_stored(self, row: Stored) -> None:
+        what, protected = f"{_kind(row.type)} {row.id}", _row(row.type).protected
+        if protected and row.inputs.get(protected):
+            raise CloudError(f"InvalidParameterCombination: {what} has {protected} on; switch it off first")
+        if row.type == "aws:rds/instance:Instance" and not (
+            row.inputs.get("skipFinalSnapshot") or row.inputs.get("finalSnapshotIdentifier")
         ):
             raise CloudError(
                 "InvalidParameterCombination: finalSnapshotIdentifier is required unless skipFinalSnapshot"
             )
-        user = self._first_user(stored, row)
+        user = self._first_user(row)
         if user is not None:
-            raise CloudError(
-                f"DependencyViolation: {_kind(type_)} {identifier} has a dependent object: {_kind(user.type)} {user.id}"
-            )
-        # Objects that the program deletes with their cluster get no call of their own.
-        for inside in self._store.all() if type_ == "aws:eks/cluster:Cluster" else []:
-            if inside.place == stored.value("endpoint"):
-                self._store.remove(inside)
-        self._store.remove(stored)
+            raise CloudError(f"DependencyViolation: {what} has a dependent object: {_kind(user.type)} {user.id}")
+        self.store.remove(row)
 
     def _refuse_taken(self, type_: str, row: AwsType, inputs: Mapping[str, Any]) -> None:
         """A name that the id does not hold must be looked for; an id that is taken shows when it is written."""
         if not row.name or f"{{{row.name}}}" in row.id:
             return
-        for there in self._store.all(type_):
-            if there.place == self._region and there.value(row.name) == inputs[row.name]:
+        for there in self.store.all(type_):
+            if there.place == self.place and there.value(row.name) == inputs[row.name]:
                 raise CloudError(f"{_kind(type_)}AlreadyExists: {_kind(type_)} {inputs[row.name]} exists already")
 
     def _refuse_dangling(self, type_: str, row: AwsType, inputs: Mapping[str, Any]) -> None:
         for path, value, target, attribute in _references(row, inputs):
-            if value in (None, "") or any(there.value(attribute) == value for there in self._store.all(target)):
+            if value in (None, "") or any(there.value(attribute) == value for there in self.store.all(target)):
                 continue
             raise CloudError(
                 f"Invalid{_kind(target)}.NotFound: {_kind(type_)}.{path}: the {_kind(target)} '{value}' does not exist"
             )
 
-    def _first_user(self, stored: Stored, row: AwsType) -> Stored | None:
-        for candidate in self._store.all(*row.held_by.split()) if row.held_by else []:
-            for _, value, target, attribute in _references(TYPES[candidate.type], candidate.inputs):
+    def _first_user(self, stored: Stored) -> Stored | None:
+        holding = [
+            type_ for type_, row in TYPES.items() if any(_held_type(to) == stored.type for to in row.refers.values())
+        ]
+        for candidate in self.store.all(*holding) if holding else []:
+            for _, value, target, attribute in _references(TYPES[candidate.type], candidate.inputs, held=True):
                 if target == stored.type and value is not None and value == stored.value(attribute):
                     return candidate
         return None
@@ -192,11 +180,15 @@ def _completed(row: AwsType, inputs: Mapping[str, Any], computed: Mapping[str, A
     return outputs
 
 
-def _references(row: AwsType, inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, str]]:
+def _references(row: AwsType, inputs: Mapping[str, Any], *, held: bool = False) -> Iterator[tuple[str, Any, str, str]]:
     for path, target in row.refers.items():
-        type_, attribute = target.split(" ")
-        for value in _at(inputs, path.split(".")):
+        type_, attribute = target.split(" ")[:2]
+        for value in _at(inputs, path.split(".")) if _held_type(target) or not held else ():
             yield path, value, type_, attribute
+
+
+def _held_type(target: str) -> str:
+    return target.split(" ", 1)[0] if target.endswith(" held") else ""
 
 
 def _at(value: Any, path: list[str]) -> Iterator[Any]:

@@ -4,8 +4,9 @@
 (as bridged by pulumi-aws 7.51.1), checked against CloudFormation's createOnlyProperties in cfn-lint 1.58's schemas
 (2026-10-20); where the two differ the provider wins. ``path:removed`` and ``path:lowered`` replace only when the value
 goes or becomes a lower version. TLS of a cache replaces before engine 7.0.5 only, which we do not have. Rows marked ``cfn`` rest on CloudFormation's schema alone.
-``refers``: property path → ``type attribute``; ``[]`` walks a list. ``held_by``: what the service's API reference names
-as in use (DependencyViolation, DeleteConflict, ResourceInUse, …); a key, a role's ARN or a topic can always be deleted.
+``refers``: property path → ``type attribute``; ``[]`` walks a list. What is ``held`` cannot be deleted while referred to:
+the uses that the services' API references name (DependencyViolation, DeleteConflict, ResourceInUse, …); a key or a topic
+can always be deleted.
 Everything else comes from the SDK's own classes.
 """
 
@@ -26,7 +27,6 @@ class AwsType:
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     protected: str = ""  # the property that, when true, forbids deletion
     counter: str = ""  # an output that counts updates
-    held_by: str = ""  # types that keep it from being deleted while they refer to it
 
 
 _VPC = "aws:ec2/vpc:Vpc id"
@@ -44,24 +44,20 @@ _LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup arn"
 
 
 def _ec2(
-    kind: str,
-    prefix: str,
-    /,
-    replaces: str = "",
-    refers: dict[str, str] | None = None,
-    held_by: str = "",
-    **outputs: Any,
+    kind: str, prefix: str, /, replaces: str = "", refers: dict[str, str] | None = None, **outputs: Any
 ) -> AwsType:
     """An EC2 resource: an id of 17 hex digits behind a prefix, and an ARN of the same."""
     arn = f"arn:aws:ec2:{{region}}:{{account}}:{kind}/{{id}}"
-    return AwsType(
-        f"{prefix}-{{h17}}", replaces=replaces, refers=refers or {}, outputs={"arn": arn, **outputs}, held_by=held_by
-    )
+    return AwsType(f"{prefix}-{{h17}}", replaces=replaces, refers=refers or {}, outputs={"arn": arn, **outputs})
 
 
 def _of_bucket(replaces: str = "bucket") -> AwsType:
     """A sub-resource of a bucket, one a bucket."""
     return AwsType("{bucket}", replaces=replaces, refers={"bucket": _BUCKET})
+
+
+def _held(target: str) -> str:
+    return f"{target} held"
 
 
 def _arn(service: str, rest: str) -> str:
@@ -70,65 +66,56 @@ def _arn(service: str, rest: str) -> str:
 
 TYPES: dict[str, AwsType] = {
     "aws:ec2/vpc:Vpc": _ec2(
-        "vpc", "vpc", "cidrBlock ipv4IpamPoolId ipv4NetmaskLength",
-        mainRouteTableId="rtb-{h17}", defaultSecurityGroupId="sg-{h17}", ownerId="{account}",
-        held_by="aws:ec2/subnet:Subnet aws:ec2/internetGateway:InternetGateway aws:ec2/routeTable:RouteTable "
-        "aws:ec2/securityGroup:SecurityGroup aws:ec2/vpcEndpoint:VpcEndpoint",
+        "vpc", "vpc", "cidrBlock ipv4IpamPoolId ipv4NetmaskLength", mainRouteTableId="rtb-{h17}",
+        defaultSecurityGroupId="sg-{h17}", ownerId="{account}",
     ),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _ec2("security-group", "sg", "vpcId", {"vpcId": _VPC}),
-    "aws:ec2/internetGateway:InternetGateway": _ec2("internet-gateway", "igw", "", {"vpcId": _VPC}),
+    "aws:ec2/internetGateway:InternetGateway": _ec2("internet-gateway", "igw", "", {"vpcId": _held(_VPC)}),
     "aws:ec2/subnet:Subnet": _ec2(
         "subnet", "subnet",
-        "availabilityZone availabilityZoneId cidrBlock ipv4IpamPoolId ipv4NetmaskLength ipv6CidrBlock ipv6IpamPoolId "
-        "ipv6Native ipv6NetmaskLength outpostArn vpcId",
-        {"vpcId": _VPC}, availabilityZoneId="use1-az1", ownerId="{account}",
-        held_by="aws:ec2/natGateway:NatGateway aws:ec2/vpcEndpoint:VpcEndpoint aws:eks/cluster:Cluster "
-        "aws:eks/nodeGroup:NodeGroup",
+        "availabilityZone availabilityZoneId cidrBlock ipv4IpamPoolId ipv4NetmaskLength ipv6CidrBlock "
+        "ipv6IpamPoolId ipv6Native ipv6NetmaskLength outpostArn vpcId",
+        {"vpcId": _held(_VPC)}, availabilityZoneId="use1-az1", ownerId="{account}",
     ),
-    "aws:ec2/routeTable:RouteTable": _ec2(
-        "route-table", "rtb", "vpcId", {"vpcId": _VPC}, held_by="aws:ec2/routeTableAssociation:RouteTableAssociation",
-    ),
+    "aws:ec2/routeTable:RouteTable": _ec2("route-table", "rtb", "vpcId", {"vpcId": _held(_VPC)}),
     "aws:ec2/route:Route": AwsType(
         "r-{routeTableId}{h8}",
         replaces="destinationCidrBlock destinationIpv6CidrBlock destinationPrefixListId routeTableId",
         refers={
-            "routeTableId": _TABLE,
-            "gatewayId": "aws:ec2/internetGateway:InternetGateway id",
+            "routeTableId": _TABLE, "gatewayId": "aws:ec2/internetGateway:InternetGateway id",
             "natGatewayId": "aws:ec2/natGateway:NatGateway id",
         },
         outputs={"state": "active", "origin": "CreateRoute"},
     ),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": AwsType(
-        "rtbassoc-{h17}", replaces="routeTableId subnetId gatewayId", refers={"routeTableId": _TABLE, "subnetId": _SUBNET}
+        "rtbassoc-{h17}", replaces="routeTableId subnetId gatewayId",
+        refers={"routeTableId": _held(_TABLE), "subnetId": _SUBNET},
     ),
     "aws:ec2/eip:Eip": _ec2(
-        "elastic-ip", "eipalloc", "address ipamPoolId networkBorderGroup",
-        allocationId="{id}", publicIp="203.0.113.{octet}",
-        held_by="aws:ec2/natGateway:NatGateway",
+        "elastic-ip", "eipalloc", "address ipamPoolId networkBorderGroup", allocationId="{id}",
+        publicIp="203.0.113.{octet}",
     ),
     "aws:ec2/natGateway:NatGateway": _ec2(
         "natgateway", "nat",
         "allocationId availabilityMode connectivityType privateIp secondaryPrivateIpAddressCount subnetId vpcId",
-        {"subnetId": _SUBNET, "allocationId": "aws:ec2/eip:Eip id"}, publicIp="203.0.113.{octet}",
+        {"subnetId": _held(_SUBNET), "allocationId": _held("aws:ec2/eip:Eip id")}, publicIp="203.0.113.{octet}",
     ),
     "aws:ec2/vpcEndpoint:VpcEndpoint": _ec2(
         "vpc-endpoint", "vpce",
-        "dnsOptions.privateDnsPreference privateDnsEnabled resourceConfigurationArn serviceName serviceNetworkArn "
-        "serviceRegion vpcEndpointType vpcId",
-        {"vpcId": _VPC, "subnetIds[]": _SUBNET, "securityGroupIds[]": _GROUP, "routeTableIds[]": _TABLE},
+        "dnsOptions.privateDnsPreference privateDnsEnabled resourceConfigurationArn serviceName "
+        "serviceNetworkArn serviceRegion vpcEndpointType vpcId",
+        {"vpcId": _held(_VPC), "subnetIds[]": _held(_SUBNET), "securityGroupIds[]": _held(_GROUP), "routeTableIds[]": _TABLE},
         state="available",
     ),
     "aws:ec2/flowLog:FlowLog": _ec2(
         "vpc-flow-log", "fl",
-        "deliverCrossAccountRole destinationOptions eniId iamRoleArn logDestination logDestinationType logFormat "
-        "maxAggregationInterval subnetId tagFieldSpecifications trafficType vpcId",
+        "deliverCrossAccountRole destinationOptions eniId iamRoleArn logDestination logDestinationType "
+        "logFormat maxAggregationInterval subnetId tagFieldSpecifications trafficType vpcId",
         {"vpcId": _VPC, "iamRoleArn": _ROLE_ARN, "logDestination": _LOG_GROUP},
     ),
     "aws:ec2/securityGroup:SecurityGroup": AwsType(
-        "sg-{h17}", "name", "description name namePrefix vpcId", {"vpcId": _VPC},
+        "sg-{h17}", "name", "description name namePrefix vpcId", {"vpcId": _held(_VPC)},
         {"arn": _arn("ec2", "security-group/{id}"), "ownerId": "{account}"},
-        held_by="aws:ec2/vpcEndpoint:VpcEndpoint aws:eks/cluster:Cluster aws:rds/instance:Instance "
-        "aws:elasticache/replicationGroup:ReplicationGroup",
     ),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": AwsType(
         # The provider modifies a rule in place; only its group is fixed (its schema has a plan modifier, no ForceNew).
@@ -143,60 +130,53 @@ TYPES: dict[str, AwsType] = {
     "aws:iam/role:Role": AwsType(
         "{name}", "name", "name namePrefix path",
         outputs={"arn": "arn:aws:iam::{account}:role{path}{name}", "uniqueId": "AROA{H17}", "path": "/"},
-        held_by="aws:iam/rolePolicyAttachment:RolePolicyAttachment aws:iam/rolePolicy:RolePolicy",
     ),
-    "aws:iam/policy:Policy": AwsType(
-        "arn:aws:iam::{account}:policy{path}{name}", "name", "description name namePrefix path",
-        outputs={"arn": "{id}", "path": "/", "policyId": "ANPA{H17}"},
-    ),
-    "aws:iam/rolePolicy:RolePolicy": AwsType("{role}:{name}", "name", "name namePrefix role", {"role": _ROLE}),
+    "aws:iam/rolePolicy:RolePolicy": AwsType("{role}:{name}", "name", "name namePrefix role", {"role": _held(_ROLE)}),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": AwsType(
-        "{role}/{policyArn}", replaces="policyArn role", refers={"role": _ROLE}
+        "{role}/{policyArn}", replaces="policyArn role", refers={"role": _held(_ROLE)},
     ),
     "aws:kms/key:Key": AwsType(
         "{uuid}", replaces="customKeyStoreId customerMasterKeySpec keyUsage multiRegion xksKeyId",
         outputs={"arn": _arn("kms", "key/{id}"), "keyId": "{id}"},
     ),
     "aws:kms/alias:Alias": AwsType(
-        "{name}", "name", "name namePrefix", {"targetKeyId": "aws:kms/key:Key id"}, {"arn": _arn("kms", "{name}")}
+        "{name}", "name", "name namePrefix", {"targetKeyId": "aws:kms/key:Key id"}, {"arn": _arn("kms", "{name}")},
     ),
     "aws:eks/cluster:Cluster": AwsType(
         "{name}", "name",
-        "accessConfig.bootstrapClusterCreatorAdminPermissions bootstrapSelfManagedAddons encryptionConfig:removed "
-        "kubernetesNetworkConfig.ipFamily kubernetesNetworkConfig.serviceIpv4Cidr name outpostConfig "
-        "remoteNetworkConfig roleArn",
+        "accessConfig.bootstrapClusterCreatorAdminPermissions bootstrapSelfManagedAddons "
+        "encryptionConfig:removed kubernetesNetworkConfig.ipFamily kubernetesNetworkConfig.serviceIpv4Cidr name "
+        "outpostConfig remoteNetworkConfig roleArn",
         {
-            "roleArn": _ROLE_ARN, "vpcConfig.subnetIds[]": _SUBNET, "vpcConfig.securityGroupIds[]": _GROUP,
+            "roleArn": _ROLE_ARN, "vpcConfig.subnetIds[]": _held(_SUBNET), "vpcConfig.securityGroupIds[]": _held(_GROUP),
             "encryptionConfig.provider.keyArn": _KEY_ARN,
         },
         {
-            "arn": _arn("eks", "cluster/{name}"),
-            "endpoint": "https://{H32}.gr7.{region}.eks.amazonaws.com",
-            "certificateAuthority": {"data": "{base64}"},
-            "platformVersion": "eks.1",
-            "status": "ACTIVE",
+            "arn": _arn("eks", "cluster/{name}"), "endpoint": "https://{H32}.gr7.{region}.eks.amazonaws.com",
+            "certificateAuthority": {"data": "{base64}"}, "platformVersion": "eks.1", "status": "ACTIVE",
             "vpcConfig": {"clusterSecurityGroupId": "sg-{h17}", "vpcId": "vpc-{h17}"},
         },
         protected="deletionProtection",
-        held_by="aws:eks/nodeGroup:NodeGroup",
     ),
     "aws:eks/nodeGroup:NodeGroup": AwsType(
         "{clusterName}:{nodeGroupName}", "nodeGroupName",
-        "amiType capacityType clusterName diskSize instanceTypes launchTemplate.id launchTemplate.name nodeGroupName "
-        "nodeGroupNamePrefix nodeRoleArn remoteAccess subnetIds",
+        "amiType capacityType clusterName diskSize instanceTypes launchTemplate.id launchTemplate.name "
+        "nodeGroupName nodeGroupNamePrefix nodeRoleArn remoteAccess subnetIds",
         {
-            "clusterName": _CLUSTER, "nodeRoleArn": _ROLE_ARN, "subnetIds[]": _SUBNET,
+            "clusterName": _held(_CLUSTER), "nodeRoleArn": _ROLE_ARN, "subnetIds[]": _held(_SUBNET),
             "launchTemplate.id": "aws:ec2/launchTemplate:LaunchTemplate id",
         },
         {"arn": _arn("eks", "nodegroup/{clusterName}/{nodeGroupName}/{uuid}"), "status": "ACTIVE"},
     ),
     "aws:eks/addon:Addon": AwsType(
-        "{clusterName}:{addonName}", replaces="addonName clusterName namespaceConfig", refers={"clusterName": _CLUSTER},
-        outputs={"arn": _arn("eks", "addon/{clusterName}/{addonName}/{uuid}")},
+        "{clusterName}:{addonName}", replaces="addonName clusterName namespaceConfig",
+        refers={"clusterName": _CLUSTER}, outputs={"arn": _arn("eks", "addon/{clusterName}/{addonName}/{uuid}")},
     ),
     "aws:eks/accessEntry:AccessEntry": AwsType(
         "{clusterName}:{principalArn}", replaces="clusterName principalArn type", refers={"clusterName": _CLUSTER},
-        outputs={"accessEntryArn": _arn("eks", "access-entry/{clusterName}/role/{account}/{h8}"), "type": "STANDARD"},
+        outputs={
+            "accessEntryArn": _arn("eks", "access-entry/{clusterName}/role/{account}/{h8}"), "type": "STANDARD",
+        },
     ),
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": AwsType(
         # terraform-provider-aws eks access_policy_association.go: every argument forces a new one.
@@ -212,44 +192,38 @@ TYPES: dict[str, AwsType] = {
     ),
     "aws:rds/subnetGroup:SubnetGroup": AwsType(
         "{name}", "name", "name namePrefix", {"subnetIds[]": _SUBNET}, {"arn": _arn("rds", "subgrp:{name}")},
-        held_by="aws:rds/instance:Instance",
     ),
     "aws:rds/parameterGroup:ParameterGroup": AwsType(
         "{name}", "name", "description family name namePrefix", outputs={"arn": _arn("rds", "pg:{name}")},
-        held_by="aws:rds/instance:Instance",
     ),
     "aws:rds/instance:Instance": AwsType(
         "db-{H26}", "identifier",
-        "availabilityZone backupTarget characterSetName dbName engine identifier identifierPrefix "
-        "kmsKeyId ncharCharacterSetName restoreToPointInTime snapshotIdentifier storageEncrypted timezone username",
+        "availabilityZone backupTarget characterSetName dbName engine identifier identifierPrefix kmsKeyId "
+        "ncharCharacterSetName restoreToPointInTime snapshotIdentifier storageEncrypted timezone username",
         {
-            "dbSubnetGroupName": "aws:rds/subnetGroup:SubnetGroup name",
-            "parameterGroupName": "aws:rds/parameterGroup:ParameterGroup name",
-            "vpcSecurityGroupIds[]": _GROUP, "kmsKeyId": _KEY_ARN, "monitoringRoleArn": _ROLE_ARN,
-            "masterUserSecretKmsKeyId": _KEY_ARN, "performanceInsightsKmsKeyId": _KEY_ARN,
+            "dbSubnetGroupName": _held("aws:rds/subnetGroup:SubnetGroup name"),
+            "parameterGroupName": _held("aws:rds/parameterGroup:ParameterGroup name"), "vpcSecurityGroupIds[]": _held(_GROUP),
+            "kmsKeyId": _KEY_ARN, "monitoringRoleArn": _ROLE_ARN, "masterUserSecretKmsKeyId": _KEY_ARN,
+            "performanceInsightsKmsKeyId": _KEY_ARN,
         },
         {
-            "arn": _arn("rds", "db:{identifier}"),
-            "address": "{identifier}.c{h12}.{region}.rds.amazonaws.com",
-            "endpoint": "{identifier}.c{h12}.{region}.rds.amazonaws.com:5432",
-            "resourceId": "{id}",
+            "arn": _arn("rds", "db:{identifier}"), "address": "{identifier}.c{h12}.{region}.rds.amazonaws.com",
+            "endpoint": "{identifier}.c{h12}.{region}.rds.amazonaws.com:5432", "resourceId": "{id}",
             "status": "available",
             "masterUserSecrets": [
-                {"secretArn": _arn("secretsmanager", "secret:rds!{id}-{h8}"), "secretStatus": "active"}
+                {"secretArn": _arn("secretsmanager", "secret:rds!{id}-{h8}"), "secretStatus": "active"},
             ],
         },
         protected="deletionProtection",
     ),
     "aws:elasticache/subnetGroup:SubnetGroup": AwsType(
         "{name}", "name", "name", {"subnetIds[]": _SUBNET}, {"arn": _arn("elasticache", "subnetgroup:{name}")},
-        held_by="aws:elasticache/replicationGroup:ReplicationGroup",
     ),
     "aws:elasticache/parameterGroup:ParameterGroup": AwsType(
         "{name}", "name", "family name", outputs={"arn": _arn("elasticache", "parametergroup:{name}")},
-        held_by="aws:elasticache/replicationGroup:ReplicationGroup",
     ),
     "aws:elasticache/user:User": AwsType(
-        "{userId}", replaces="userId userName", outputs={"arn": _arn("elasticache", "user:{userId}")}
+        "{userId}", replaces="userId userName", outputs={"arn": _arn("elasticache", "user:{userId}")},
     ),
     "aws:elasticache/userGroup:UserGroup": AwsType(
         "{userGroupId}", replaces="userGroupId", refers={"userIds[]": "aws:elasticache/user:User userId"},
@@ -257,13 +231,13 @@ TYPES: dict[str, AwsType] = {
     ),
     "aws:elasticache/replicationGroup:ReplicationGroup": AwsType(
         "{replicationGroupId}", "replicationGroupId",
-        "atRestEncryptionEnabled dataTieringEnabled engine engineVersion:lowered globalReplicationGroupId kmsKeyId "
-        "networkType port preferredCacheClusterAzs replicationGroupId snapshotArns snapshotName subnetGroupName",
+        "atRestEncryptionEnabled dataTieringEnabled engine engineVersion:lowered globalReplicationGroupId "
+        "kmsKeyId networkType port preferredCacheClusterAzs replicationGroupId snapshotArns snapshotName "
+        "subnetGroupName",
         {
-            "subnetGroupName": "aws:elasticache/subnetGroup:SubnetGroup name",
-            "parameterGroupName": "aws:elasticache/parameterGroup:ParameterGroup name",
-            "securityGroupIds[]": _GROUP, "kmsKeyId": _KEY_ARN,
-            "userGroupIds[]": "aws:elasticache/userGroup:UserGroup userGroupId",
+            "subnetGroupName": _held("aws:elasticache/subnetGroup:SubnetGroup name"),
+            "parameterGroupName": _held("aws:elasticache/parameterGroup:ParameterGroup name"), "securityGroupIds[]": _held(_GROUP),
+            "kmsKeyId": _KEY_ARN, "userGroupIds[]": "aws:elasticache/userGroup:UserGroup userGroupId",
         },
         {
             "arn": _arn("elasticache", "replicationgroup:{replicationGroupId}"),
@@ -280,18 +254,17 @@ TYPES: dict[str, AwsType] = {
         outputs={"arn": _arn("sqs", "{name}"), "url": "{id}"},
     ),
     "aws:sqs/queuePolicy:QueuePolicy": AwsType(
-        "{queueUrl}", replaces="queueUrl", refers={"queueUrl": "aws:sqs/queue:Queue url"}
+        "{queueUrl}", replaces="queueUrl", refers={"queueUrl": "aws:sqs/queue:Queue url"},
     ),
     "aws:cloudwatch/eventRule:EventRule": AwsType(
         "{name}", "name", "name namePrefix", outputs={"arn": _arn("events", "rule/{name}")},
-        held_by="aws:cloudwatch/eventTarget:EventTarget",
     ),
     "aws:cloudwatch/eventTarget:EventTarget": AwsType(
-        "{rule}-{h8}", replaces="rule targetId", refers={"rule": "aws:cloudwatch/eventRule:EventRule name"},
+        "{rule}-{h8}", replaces="rule targetId", refers={"rule": _held("aws:cloudwatch/eventRule:EventRule name")},
         outputs={"targetId": "{h8}"},
     ),
     "aws:cloudwatch/logGroup:LogGroup": AwsType(
-        "{name}", "name", "name namePrefix", {"kmsKeyId": _KEY_ARN}, {"arn": _arn("logs", "log-group:{name}")}
+        "{name}", "name", "name namePrefix", {"kmsKeyId": _KEY_ARN}, {"arn": _arn("logs", "log-group:{name}")},
     ),
     "aws:cloudwatch/metricAlarm:MetricAlarm": AwsType(
         "{name}", "name", "name", {"alarmActions[]": _TOPIC, "okActions[]": _TOPIC},
@@ -300,8 +273,7 @@ TYPES: dict[str, AwsType] = {
     "aws:s3/bucket:Bucket": AwsType(
         "{bucket}", "bucket", "bucket bucketNamespace bucketPrefix",
         outputs={
-            "arn": "arn:aws:s3:::{bucket}",
-            "bucketDomainName": "{bucket}.s3.amazonaws.com",
+            "arn": "arn:aws:s3:::{bucket}", "bucketDomainName": "{bucket}.s3.amazonaws.com",
             "bucketRegionalDomainName": "{bucket}.s3.{region}.amazonaws.com",
         },
     ),
@@ -311,25 +283,25 @@ TYPES: dict[str, AwsType] = {
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _of_bucket(),
     "aws:s3/bucketVersioning:BucketVersioning": _of_bucket("bucket expectedBucketOwner"),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _of_bucket(
-        "bucket expectedBucketOwner"
+        "bucket expectedBucketOwner",
     ),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _of_bucket("bucket expectedBucketOwner"),
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": _of_bucket(
-        "bucket expectedBucketOwner objectLockEnabled"
+        "bucket expectedBucketOwner objectLockEnabled",
     ),
     "aws:sns/topic:Topic": AwsType(
-        "{arn}", "name", "fifoTopic name namePrefix", {"kmsMasterKeyId": _KEY_ARN}, {"arn": _arn("sns", "{name}")}
+        "{arn}", "name", "fifoTopic name namePrefix", {"kmsMasterKeyId": _KEY_ARN}, {"arn": _arn("sns", "{name}")},
     ),
     "aws:sns/topicPolicy:TopicPolicy": AwsType("{arn}", replaces="arn", refers={"arn": _TOPIC}),  # cfn
     "aws:sns/topicSubscription:TopicSubscription": AwsType(
-        "{topic}:{uuid}", replaces="endpoint protocol topic", refers={"topic": _TOPIC}, outputs={"arn": "{id}"}
+        "{topic}:{uuid}", replaces="endpoint protocol topic", refers={"topic": _TOPIC}, outputs={"arn": "{id}"},
     ),
     "aws:budgets/budget:Budget": AwsType(
-        "{account}:{name}", "name", "accountId name namePrefix",
-        {"notifications[].subscriberSnsTopicArns[]": _TOPIC}, {"arn": "arn:aws:budgets::{account}:budget/{name}"},
+        "{account}:{name}", "name", "accountId name namePrefix", {"notifications[].subscriberSnsTopicArns[]": _TOPIC},
+        {"arn": "arn:aws:budgets::{account}:budget/{name}"},
     ),
     "aws:backup/vault:Vault": AwsType(
-        "{name}", "name", "kmsKeyArn name", {"kmsKeyArn": _KEY_ARN}, {"arn": _arn("backup", "backup-vault:{name}")}
+        "{name}", "name", "kmsKeyArn name", {"kmsKeyArn": _KEY_ARN}, {"arn": _arn("backup", "backup-vault:{name}")},
     ),
     "aws:backup/vaultLockConfiguration:VaultLockConfiguration": AwsType(
         # terraform-provider-aws backup vault_lock_configuration.go: there is no update, all four force a new one.
@@ -343,19 +315,17 @@ TYPES: dict[str, AwsType] = {
             "rules[].copyActions[].destinationVaultArn": "aws:backup/vault:Vault arn",
         },
         outputs={"arn": _arn("backup", "backup-plan:{id}"), "version": "{h17}"},
-        held_by="aws:backup/selection:Selection",
     ),
     "aws:backup/selection:Selection": AwsType(
         "{uuid}", replaces="iamRoleArn name planId resources",
-        refers={"planId": "aws:backup/plan:Plan id", "iamRoleArn": _ROLE_ARN},
+        refers={"planId": _held("aws:backup/plan:Plan id"), "iamRoleArn": _ROLE_ARN},
     ),
     "aws:backup/restoreTestingPlan:RestoreTestingPlan": AwsType(
         "{name}", "name", "name", outputs={"arn": _arn("backup", "restore-testing-plan:{name}")},
-        held_by="aws:backup/restoreTestingSelection:RestoreTestingSelection",
     ),
     "aws:backup/restoreTestingSelection:RestoreTestingSelection": AwsType(
         "{name}:{restoreTestingPlanName}", "name", "name protectedResourceType restoreTestingPlanName",
-        {"restoreTestingPlanName": "aws:backup/restoreTestingPlan:RestoreTestingPlan name", "iamRoleArn": _ROLE_ARN},
+        {"restoreTestingPlanName": _held("aws:backup/restoreTestingPlan:RestoreTestingPlan name"), "iamRoleArn": _ROLE_ARN},
     ),
     "aws:acm/certificate:Certificate": AwsType(
         # terraform-provider-aws acm certificate.go: ForceNew on the names, the algorithm and the method.
@@ -364,11 +334,9 @@ TYPES: dict[str, AwsType] = {
             "arn": _arn("acm", "certificate/{uuid}"),
             "domainValidationOptions": [
                 {
-                    "domainName": "{domainName}",
-                    "resourceRecordName": "_{h17}.{domainName}.",
-                    "resourceRecordType": "CNAME",
-                    "resourceRecordValue": "_{h17}.acm-validations.aws.",
-                }
+                    "domainName": "{domainName}", "resourceRecordName": "_{h17}.{domainName}.",
+                    "resourceRecordType": "CNAME", "resourceRecordValue": "_{h17}.acm-validations.aws.",
+                },
             ],
         },
     ),
@@ -377,10 +345,11 @@ TYPES: dict[str, AwsType] = {
         refers={"certificateArn": "aws:acm/certificate:Certificate arn"},
     ),
     "aws:route53/record:Record": AwsType(
-        "{zoneId}_{name}_{type}", replaces="name setIdentifier type zoneId", outputs={"fqdn": "{name}"}
+        "{zoneId}_{name}_{type}", replaces="name setIdentifier type zoneId", outputs={"fqdn": "{name}"},
     ),  # cfn
     "aws:wafv2/webAcl:WebAcl": AwsType(
-        "{uuid}", "name", "name scope", outputs={"arn": _arn("wafv2", "regional/webacl/{name}/{id}"), "capacity": 1000}
+        "{uuid}", "name", "name scope",
+        outputs={"arn": _arn("wafv2", "regional/webacl/{name}/{id}"), "capacity": 1000},
     ),
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": AwsType(
         "{resourceArn}", replaces="resourceArn",

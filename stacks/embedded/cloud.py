@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
+
+from stacks.embedded.store import Store, Stored
+from stacks.wire import revealed
 
 
 class CloudError(Exception):
@@ -29,42 +33,58 @@ class Change:
     delete_first: bool = False  # the new one cannot stand beside the old one
 
 
-class Cloud(Protocol):
+class Cloud(ABC):
     """One package's resources. Inputs and outputs are plain data with UNKNOWN and Secret inside."""
 
     version: str  # the SDK's, which the engine wants the plugin to match
+    place = ""  # the region or cluster that the provider is for
 
-    def configure(self, arguments: Mapping[str, Any]) -> None:
-        """Take the provider's arguments. Raises CloudError for an account that is not allowed."""
-        ...
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
+    def configure(self, arguments: Mapping[str, Any]) -> None:  # noqa: B027 - not every package has arguments
+        """Take the provider's arguments. Raises CloudError for those that cannot be."""
+
+    @abstractmethod
     def check(
         self, type_: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], seed: bytes
     ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """The inputs with defaults, and property and reason for each that is not valid."""
-        ...
 
+    @abstractmethod
     def diff(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
         """What changes between two checked inputs."""
-        ...
 
+    @abstractmethod
     def create(self, type_: str, urn: str, inputs: Mapping[str, Any], *, preview: bool) -> tuple[str, dict[str, Any]]:
         """The id and outputs; in a preview no id, and outputs only as far as they are known."""
-        ...
 
     def read(self, type_: str, identifier: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Inputs and outputs of what exists, or None."""
-        ...
+        row = self.store.get(type_, identifier, self.place)
+        return (row.inputs, row.outputs) if row else None
 
+    @abstractmethod
     def update(
         self, type_: str, identifier: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], *, preview: bool
     ) -> dict[str, Any]:
         """The outputs after a change in place; ``old`` are the outputs before it."""
-        ...
 
     def delete(self, type_: str, identifier: str) -> None:
         """Delete; something that is gone already is no error. Raises CloudError for what is in use or protected."""
-        ...
+        row = self.store.get(type_, identifier, self.place)
+        if row is not None:
+            self.delete_stored(row)
+
+    def delete_stored(self, row: Stored) -> None:
+        """Delete what exists."""
+        self.store.remove(row)
+
+    def keep(
+        self, type_: str, identifier: str, urn: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
+    ) -> Stored:
+        """The row of a resource, in clear."""
+        return Stored(type_, identifier, urn, revealed(dict(inputs)), revealed(dict(outputs)), self.place)
 
 
 def differing(old: Any, new: Any, path: str = "") -> list[Difference]:

@@ -5,17 +5,16 @@ The seam for a real API server is Cloud: another one under CLOUDS["kubernetes"] 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, cast
 
 import yaml
 
-from stacks.embedded.cloud import Change, CloudError, differing, under
-from stacks.embedded.kubernetes_schemas import problems
+from stacks.embedded.cloud import Change, Cloud, CloudError, differing, under
 from stacks.embedded.outputs import created
-from stacks.embedded.store import Store, Stored
+from stacks.embedded.store import Stored
+from stacks.kubernetes_schemas import problems
 from stacks.wire import revealed
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -38,21 +37,17 @@ IMMUTABLE = {
 ALWAYS = ("apiVersion", "kind", "metadata.name", "metadata.namespace")
 
 
-class Kubernetes:
+class Kubernetes(Cloud):
     """The objects of one cluster, which must exist in the embedded AWS as long as its objects do."""
 
     version = version("pulumi-kubernetes")
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._server = ""
 
     def configure(self, arguments: Mapping[str, Any]) -> None:
         kubeconfig = revealed(arguments.get("kubeconfig"))
         if not isinstance(kubeconfig, str) or not kubeconfig:
             return  # not known yet; without one, nothing is reachable
         try:
-            self._server = str(yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]["server"])
+            self.place = str(yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]["server"])
         except (yaml.YAMLError, LookupError, TypeError):
             # Its text may hold a token: it is not shown.
             raise CloudError("kubeconfig: must be YAML with clusters[0].cluster.server") from None
@@ -60,7 +55,6 @@ class Kubernetes:
     def check(
         self, type_: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], seed: bytes
     ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        del urn, old, seed
         if type_ == RELEASE:
             return dict(new), [] if new.get("chart") else [("chart", "missing required property")]
         return dict(new), list(problems(dict(new)))
@@ -77,16 +71,11 @@ class Kubernetes:
             return "", dict(inputs)
         self._require_cluster()
         self._require_namespace(inputs)
-        known = revealed(dict(inputs))
-        identifier, computed = created(type_, "", urn, known, "", self._store.next_generation(urn))
+        identifier, computed = created(type_, "", urn, revealed(dict(inputs)), "", self.store.next_generation(urn))
         outputs = {**inputs, **computed}
-        if not self._store.insert(Stored(type_, identifier, urn, known, revealed(outputs), self._server)):
+        if not self.store.insert(self.keep(type_, identifier, urn, inputs, outputs)):
             raise CloudError(f'{type_.rsplit(":", 1)[-1].lower()} "{identifier}" already exists')
         return identifier, outputs
-
-    def read(self, type_: str, identifier: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        row = self._store.get(type_, identifier, self._server)
-        return (row.inputs, row.outputs) if row else None
 
     def update(
         self, type_: str, identifier: str, urn: str, old: Mapping[str, Any], new: Mapping[str, Any], *, preview: bool
@@ -101,25 +90,24 @@ class Kubernetes:
             self._require_cluster()
             if isinstance(outputs.get("metadata"), dict):
                 outputs["metadata"]["resourceVersion"] = str(int(outputs["metadata"]["resourceVersion"]) + 1)
-            row = Stored(type_, identifier, urn, revealed(dict(new)), revealed(outputs), self._server)
-            if not self._store.put(row):
+            if not self.store.put(self.keep(type_, identifier, urn, new, outputs)):
                 raise CloudError(f'{type_.rsplit(":", 1)[-1].lower()} "{identifier}" not found')
         return outputs
 
     def delete(self, type_: str, identifier: str) -> None:
         self._require_cluster()
-        row = self._store.get(type_, identifier, self._server)
-        if row is None:
-            return
-        self._store.remove(row)
-        if type_ == NAMESPACE:  # its content goes with it
-            for inside in self._store.all():
-                if inside.place == self._server and inside.id.startswith(f"{identifier}/"):
-                    self._store.remove(inside)
+        super().delete(type_, identifier)
+
+    def delete_stored(self, row: Stored) -> None:
+        self.store.remove(row)
+        if row.type == NAMESPACE:  # its content goes with it
+            for inside in self.store.all():
+                if inside.place == self.place and inside.id.startswith(f"{row.id}/"):
+                    self.store.remove(inside)
 
     def _require_cluster(self) -> None:
-        if all(row.value("endpoint") != self._server for row in self._store.all(CLUSTER)):
-            answer = f"no cluster answers at {self._server}" if self._server else "the provider has no kubeconfig"
+        if all(row.value("endpoint") != self.place for row in self.store.all(CLUSTER)):
+            answer = f"no cluster answers at {self.place}" if self.place else "the provider has no kubeconfig"
             raise CloudError(f"configured Kubernetes cluster is unreachable: {answer}")
 
     def _require_namespace(self, inputs: Mapping[str, Any]) -> None:
@@ -127,15 +115,11 @@ class Kubernetes:
         namespace = revealed(metadata.get("namespace"))
         if not namespace or namespace in SYSTEM_NAMESPACES:
             return
-        if self._store.get(NAMESPACE, namespace, self._server) is None:
+        if self.store.get(NAMESPACE, namespace, self.place) is None:
             raise CloudError(f'namespaces "{namespace}" not found')
 
 
 def diff_config(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The provider arguments whose change replaces the provider and with it every object of the cluster."""
-    if old.get("clusterIdentifier") or new.get("clusterIdentifier"):
-        return ["clusterIdentifier"] if old.get("clusterIdentifier") != new.get("clusterIdentifier") else []
-    same = json.dumps(revealed(old.get("kubeconfig")), default=str) == json.dumps(
-        revealed(new.get("kubeconfig")), default=str
-    )
-    return [] if same else ["kubeconfig"]
+    deciding = "clusterIdentifier" if old.get("clusterIdentifier") or new.get("clusterIdentifier") else "kubeconfig"
+    return [deciding] if revealed(old.get(deciding)) != revealed(new.get(deciding)) else []

@@ -76,7 +76,7 @@ def test_teardown_opens_every_gate_and_dev_has_none() -> None:
 
 def test_the_test_knows_every_gate_that_the_sdk_has_for_our_types() -> None:
     """An argument that guards against deletion, in a type we use, that is neither in GATES nor known to be none."""
-    from stacks.embedded import sdk
+    from stacks import provider_sdk as sdk
 
     no_gates = {
         "deletionWindowInDays",  # KMS: a period of mercy; the key is scheduled for deletion at once

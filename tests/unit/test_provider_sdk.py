@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks.embedded import sdk
+from stacks import provider_sdk as sdk
 from stacks.graph import UNKNOWN, Secret
 
 CLUSTER, INSTANCE = "aws:eks/cluster:Cluster", "aws:rds/instance:Instance"
