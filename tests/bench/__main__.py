@@ -1,4 +1,4 @@
-"""`make bench`: how long a preview takes in process, and how long by the real engine on the embedded cloud."""
+"""`make bench`: previews in process and by the real engine; the engine's `up` from nothing, and how it grows."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from rich.table import Table
 from stacks.configuration import ROOT, known_stacks
 from stacks.embedded.engine import open_workspace, run
 from stacks.terminal import Exit, Refused, console, errors, run_command
+from tests.bench.growth import Up, up_of_size, up_of_stack
 from tools.activity import shown
 from tools.catalogue import Unavailable
 from tools.obtain import obtain
+
+SIZES, LONG_SIZES = (100, 300), (1000,)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Measured:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured, after one run to warm up")
+    parser.add_argument("--long", action="store_true", help="an up of 1,000 resources too, which takes minutes")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     pulumi = find_pulumi()
@@ -50,11 +54,25 @@ def main(arguments: list[str]) -> int:
             return Measured(stack, in_process(stack, options.runs), pulumi and engine(stack, pulumi, options.runs))
 
         results = [measure(stack) for stack in known_stacks()]
+        ups: list[Up] = []
+        if pulumi:
+            report("measuring up of prod", 0, None)
+            ups.append(up_of_stack("prod", pulumi))
+            for size in (*SIZES, *(LONG_SIZES if options.long else ())):
+                report(f"measuring up of {size} resources", 0, None)
+                ups.append(up_of_size(size, pulumi))
     if options.json:
         rows = [asdict(result) | {"ratio": result.ratio} for result in results]
-        sys.stdout.write(json.dumps({"cores": os.cpu_count(), "runs": options.runs, "preview": rows}, indent=2) + "\n")
+        whole = {
+            "cores": os.cpu_count(),
+            "runs": options.runs,
+            "preview": rows,
+            "up": [asdict(up) for up in ups],
+        }
+        sys.stdout.write(json.dumps(whole, indent=2) + "\n")
     else:
         print_table(results, options.runs)
+        print_ups(ups)
     return Exit.OK
 
 
@@ -108,6 +126,21 @@ def print_table(results: list[Measured], runs: int) -> None:
         table.add_row(result.stack, f"{result.in_process:.1f} s", engine_text, ratio_text)
     console.print(table)
     console.print(f"median of {runs} runs on {os.cpu_count()} cores, each a new process, after one to warm up")
+
+
+def print_ups(ups: list[Up]) -> None:
+    columns = ("up of", "resources", "seconds", "per resource", "peak memory", "without checkpoints")
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for up in ups:
+        without = f"{up.without_checkpoints:.1f} s" if up.without_checkpoints else ""
+        each = f"{1000 * up.seconds / up.resources:.0f} ms"
+        table.add_row(up.what, str(up.resources), f"{up.seconds:.1f} s", each, f"{up.peak_mib:.0f} MiB", without)
+    console.print(table)
+    console.print(
+        "one run each, from an empty stack; without checkpoints: the engine's file backend writes the whole state "
+        "twice for each resource, which is what grows faster than the resources",
+        soft_wrap=True,
+    )
 
 
 if __name__ == "__main__":
