@@ -24,12 +24,13 @@ def main(arguments: list[str]) -> int:
     errors.print(f"[dim]{NOTICE}[/]", soft_wrap=True)
     root = Path(chosen.root)
     if chosen.command == "reset":
-        shutil.rmtree(root / chosen.stack, ignore_errors=True)
-        console.print(f"removed {root / chosen.stack}", soft_wrap=True)
+        folder = _existing(root, chosen.stack).parent
+        shutil.rmtree(folder)
+        console.print(f"removed {folder}", soft_wrap=True)
         return Exit.OK
     if chosen.command == "pulumi":
         return run_attached(_workspace(chosen.stack, root), chosen.arguments)
-    store = Store(_existing(root / chosen.stack / "cloud.sqlite"))
+    store = Store(_existing(root, chosen.stack))
     if chosen.command == "fail":
         store.add_fault(chosen.type, chosen.operation, after=chosen.after)
         when = "after it was done" if chosen.after else "before anything is done"
@@ -68,9 +69,11 @@ def _named(store: Store, name: str) -> Stored:
     return found[0]
 
 
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise Refused(f"{path}: there is no embedded cloud yet. Run make up first.", Exit.STATE)
+def _existing(root: Path, stack: str) -> Path:
+    """The memory of a stack's embedded cloud. A stack is a folder's name, never a way to another folder."""
+    path = root / stack / "cloud.sqlite"
+    if not stack or Path(stack).name != stack or not path.exists():
+        raise Refused(f"stack={stack}: there is no embedded cloud of it in {root}. Run make up first.", Exit.STATE)
     return path
 
 
