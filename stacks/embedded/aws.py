@@ -103,6 +103,10 @@ class Aws(Cloud):
         if user is not None:
             raise CloudError(f"DependencyViolation: {what} has a dependent object: {_kind(user.type)} {user.id}")
         self.store.remove(row)
+        if row.type == "aws:eks/cluster:Cluster":  # its objects go with it
+            for inside in self.store.all():
+                if inside.place == row.outputs["endpoint"]:
+                    self.store.remove(inside)
 
     def _refuse_taken(self, type_: str, row: AwsType, inputs: Mapping[str, Any]) -> None:
         """A name that the id does not hold must be looked for; an id that is taken shows when it is written."""

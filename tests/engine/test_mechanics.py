@@ -188,5 +188,13 @@ def test_the_events_of_a_preview_and_of_its_update_arrive_whole(tmp_path: Path, 
     assert len([event for event in outcome.events if "summaryEvent" in event]) == 2
 
 
+def test_a_cluster_takes_its_objects_with_it(standing: Path, pulumi: Path) -> None:
+    cloud = fixture_cloud(standing, pulumi, deletedWithCluster=True)
+    cloud.must_up()
+    destroyed = cloud.destroy()
+    assert destroyed.code == 0, destroyed.text
+    assert cloud.store.all() == []
+
+
 def test_our_plugins_are_taken_without_a_warning(standing: Path, pulumi: Path) -> None:
     assert "warning" not in fixture_cloud(standing, pulumi).preview().text

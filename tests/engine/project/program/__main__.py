@@ -85,7 +85,8 @@ def workloads(chosen: dict[str, Any], cluster: aws.eks.Cluster, password: pulumi
     )
     opts = pulumi.ResourceOptions(provider=provider)
     namespace = kubernetes.core.v1.Namespace("namespace", metadata={"name": chosen.get("namespace", "demo")}, opts=opts)
-    inside = pulumi.ResourceOptions(provider=provider, depends_on=[namespace])
+    owner = cluster if chosen.get("deletedWithCluster") else None
+    inside = pulumi.ResourceOptions(provider=provider, depends_on=[namespace], deleted_with=owner)
     kubernetes.core.v1.ConfigMap(
         "map", metadata={"name": "map", "namespace": "demo"}, data={"colour": chosen.get("colour", "blue")}, opts=inside
     )
