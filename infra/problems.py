@@ -36,6 +36,7 @@ _REMEDIES = {
     "missing": "Set it: Pulumi.dev.yaml shows an example.",
     "string_pattern_mismatch": "Write it in that form.",
     "literal_error": "Use one of these.",
+    "date_type": 'Write it as "2027-06-30".',
 }
 
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from itertools import combinations
 
 from infra import capacity_rules
-from infra.compatibility import incompatible
+from infra.compatibility import incompatible, out_of_support
 from infra.problems import Problem
 from infra.regions import ZONES
 from infra.settings import Settings
@@ -102,6 +102,8 @@ def _names(settings: Settings) -> Iterator[Problem]:
 
 def _versions(settings: Settings) -> Iterator[Problem]:
     yield from incompatible(settings)
+    through = settings.support.through
+    yield from out_of_support(settings, through, f"support.through={through}")
 
 
 def _cluster(settings: Settings) -> Iterator[Problem]:

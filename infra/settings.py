@@ -7,7 +7,9 @@ Rules that need more than one field live in infra/rules.py and infra/capacity_ru
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from datetime import date
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
 
@@ -238,6 +240,22 @@ class Backup(Model):
     copy_region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-west-2"
 
 
+class Support(Model):
+    """Until when every pinned version must have standard support. The program reads no clock: people move this date.
+
+    ``python -m stacks.check`` warns when it comes near.
+    """
+
+    through: date
+
+    @field_validator("through", mode="before")
+    @classmethod
+    def _from_yaml(cls, value: object) -> object:
+        # The engine hands a date over as text, and one without quotes with this tail.
+        text = str(value).removesuffix(" 00:00:00 +0000 UTC")
+        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else value
+
+
 class Settings(Model):
     """One environment, whole."""
 
@@ -254,6 +272,7 @@ class Settings(Model):
     service: Service
     budget: Budget
     backup: Backup
+    support: Support
     bootstrap: Bootstrap = Bootstrap()
     delivery: Delivery = Delivery()
     secrets: Secrets = Secrets()

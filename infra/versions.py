@@ -1,7 +1,7 @@
-"""Every version the platform pins, with the end of its support and where it was read.
+"""Every version the platform pins, with the end of its support and where it was read. infra/compatibility.py judges them.
 
-A value nobody could read from a source stays empty and ``verified=False``; ``unverified()`` counts them.
-Rules about dates take the date as an argument.
+A pin names the Kubernetes minors that a source shows it with; ``unverified()`` counts those not shown with ours.
+``python -m stacks.pin`` asks AWS and rewrites the add-ons' lines, one pin a line.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 EKS_MATRIX = "github: EKS 1.36 template compatibility table, add-ons a cluster resolved to on 2026-09-16"
+EKS_DEFAULTS = "github: Terraform of an EKS 1.36 cluster at the defaults that EKS named on 2026-09-22"
 EKS_CALENDAR = (
     "endoflife.date amazon-eks, snapshot 2026-08; docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html"
 )
@@ -17,20 +18,20 @@ EKS_CALENDAR = (
 
 @dataclass(frozen=True)
 class Pin:
-    """One pinned version. ``verified`` says that it was read together with our Kubernetes version."""
+    """One pinned version, and the Kubernetes minors with which its source shows it."""
 
     name: str
     version: str
     source: str
-    verified: bool = True
+    kubernetes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Support:
-    """Support of one minor or major version. ``extended_until`` is None where AWS sells no extension."""
+    """Support of one minor or major version. No date: AWS has announced no end, or sells no extension."""
 
     version: str
-    standard_until: date
+    standard_until: date | None
     extended_until: date | None
     source: str
 
@@ -52,35 +53,39 @@ POSTGRESQL_SUPPORT = (
 
 VALKEY = "8.2"
 VALKEY_FAMILY = "valkey8"  # ElastiCache parameter group family of every Valkey 8.x
+VALKEY_SUPPORT = (
+    Support("8.2", None, None, "endoflife.date amazon-elasticache-valkey, 2026-04-29: no end announced for any Valkey"),
+)
 
 ADD_ONS = {
     pin.name: pin
     for pin in (
-        Pin("vpc-cni", "v1.22.4-eksbuild.3", EKS_MATRIX),
-        Pin("kube-proxy", "v1.36.0-eksbuild.21", EKS_MATRIX),
-        Pin("eks-pod-identity-agent", "v1.3.10-eksbuild.3", EKS_MATRIX),
-        Pin("coredns", "v1.14.3-eksbuild.16", EKS_MATRIX),
-        Pin("metrics-server", "v0.8.1-eksbuild.6", "public code for EKS 1.35, 2026-06", verified=False),
-        Pin("aws-ebs-csi-driver", "v1.63.1-eksbuild.1", "public code for EKS 1.36, 2026-09"),
-        Pin("eks-node-monitoring-agent", "v1.7.2-eksbuild.1", "public code, 2026-10", verified=False),
-        Pin(
-            "aws-secrets-store-csi-driver-provider",
-            "v3.1.3-eksbuild.1",
-            "public code for EKS 1.35, 2026-08",
-            verified=False,
-        ),
+        Pin("vpc-cni", "v1.22.4-eksbuild.3", EKS_MATRIX, ("1.35", "1.36")),
+        Pin("kube-proxy", "v1.36.0-eksbuild.21", EKS_MATRIX, ("1.36",)),
+        Pin("eks-pod-identity-agent", "v1.3.10-eksbuild.3", EKS_MATRIX, ("1.35", "1.36")),
+        Pin("coredns", "v1.14.3-eksbuild.16", EKS_MATRIX, ("1.36",)),
+        Pin("metrics-server", "v0.9.0-eksbuild.11", EKS_DEFAULTS, ("1.36",)),
+        Pin("aws-ebs-csi-driver", "v1.63.1-eksbuild.1", "github: Terraform of an EKS 1.36 cluster, 2026-09", ("1.36",)),
+        Pin("eks-node-monitoring-agent", "v1.7.2-eksbuild.1", "github: Terraform of an EKS 1.36 cluster", ("1.36",)),
+        Pin("aws-secrets-store-csi-driver-provider", "v3.1.3-eksbuild.1", EKS_DEFAULTS, ("1.35", "1.36")),
     )
 }
 
 # The AL2023 release of the nodes, dated: "@latest" would replace nodes unasked.
-NODE_IMAGE = Pin("al2023", "v20260911", EKS_MATRIX)
-NODE_RELEASE = Pin("AL2023_x86_64_STANDARD", "1.36.3-20260911", EKS_MATRIX)  # the same image, as node groups name it
+NODE_IMAGE = Pin("al2023", "v20260911", EKS_MATRIX, ("1.36",))
+# The same image, as node groups name it: kubelet's version and the date.
+NODE_RELEASE = Pin("AL2023_x86_64_STANDARD", "1.36.3-20260911", EKS_MATRIX, ("1.36",))
 
-KARPENTER = Pin("karpenter", "1.14.1", "karpenter.sh compatibility matrix: Kubernetes 1.36 needs at least 1.13")
+KARPENTER = Pin("karpenter", "1.14.1", "karpenter.sh compatibility matrix, read 2026-08", ("1.34", "1.35", "1.36"))
+
+LOAD_BALANCER_CONTROLLER = Pin(
+    "aws-load-balancer-controller", "3.5.0", "github: Argo CD of an EKS 1.36 cluster, 2026-09", ("1.35", "1.36")
+)
 
 CHARTS = {
     "karpenter": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter"),
     "karpenter-crd": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter-crd"),
+    "aws-load-balancer-controller": (LOAD_BALANCER_CONTROLLER, "https://aws.github.io/eks-charts"),
 }
 
 
@@ -89,6 +94,8 @@ def kubernetes_support(version: str) -> Support | None:
     return next((row for row in KUBERNETES_SUPPORT if row.version == version), None)
 
 
-def unverified() -> tuple[Pin, ...]:
-    """The pins that nobody has yet seen offered for this Kubernetes version."""
-    return tuple(pin for pin in (*ADD_ONS.values(), NODE_IMAGE, KARPENTER) if not pin.verified)
+def unverified(kubernetes: str = KUBERNETES) -> tuple[Pin, ...]:
+    """The pins that no source shows with a Kubernetes version."""
+    charts = {pin.name: pin for pin, _ in CHARTS.values()}
+    every = (*ADD_ONS.values(), NODE_IMAGE, NODE_RELEASE, *charts.values())
+    return tuple(pin for pin in every if kubernetes not in pin.kubernetes)

@@ -1,4 +1,4 @@
-"""Before an ``up``: are settings sound, versions supported on a date, and pins what AWS really offers?
+"""Before an ``up``: are settings sound, versions supported on a date, and does AWS offer what they name?
 
 ``python -m stacks.check prod`` prints pass, warn, fail or could-not-check for each; it changes nothing.
 """
@@ -8,33 +8,23 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
 
 from rich.table import Table
 
 from infra.compatibility import ending_soon, out_of_support
 from infra.settings import Settings
-from infra.versions import ADD_ONS, Pin, unverified
+from infra.versions import ADD_ONS, unverified
+from stacks import offers
 from stacks.account import Account, aws_errors, open_account
 from stacks.configuration import read_settings
+from stacks.findings import FAIL, PASS, UNSEEN, WARN, Finding
 from stacks.terminal import Exit, Refused, console, run_command
 
-if TYPE_CHECKING:
-    from mypy_boto3_eks.client import EKSClient
-
-PASS, WARN, FAIL, UNSEEN = "pass", "warn", "fail", "could not check"
+# Less than this to support.through, and nobody has promised what comes after: two months to upgrade and move the date.
+NEAR = timedelta(days=60)
 _COLOUR = {PASS: "green", WARN: "yellow", FAIL: "red", UNSEEN: "magenta"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check's answer."""
-
-    check: str
-    status: str
-    detail: str
 
 
 def main(arguments: list[str]) -> int:
@@ -49,7 +39,8 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     settings = read_settings(chosen.stack)
     found = [Finding("settings", PASS, f"Pulumi.{chosen.stack}.yaml keeps every rule")]
-    found += support(settings, chosen.on or datetime.now(UTC).date())
+    on = chosen.on or datetime.now(UTC).date()
+    found += [*support(settings, on), promise(settings, on)]
     found += _online(settings, chosen.stack, chosen.profile, offline=chosen.offline)
     _print(found, as_json=chosen.json)
     bad = {FAIL, UNSEEN} if chosen.strict else {FAIL}
@@ -65,23 +56,17 @@ def support(settings: Settings, on: date) -> Iterator[Finding]:
         yield Finding("version support", PASS, f"every pinned version is supported on {on} and for 90 days more")
 
 
-def offered(eks: EKSClient, kubernetes: str, pins: tuple[Pin, ...]) -> Iterator[Finding]:
-    """Whether EKS offers each pinned add-on version for a Kubernetes version; names the newest that it does offer."""
-    for pin in pins:
-        answer = eks.describe_addon_versions(addonName=pin.name, kubernetesVersion=kubernetes)
-        versions = [
-            version.get("addonVersion", "") for row in answer["addons"] for version in row.get("addonVersions", [])
-        ]
-        if pin.version in versions:
-            yield Finding(f"add-on {pin.name}", PASS, pin.version)
-        else:
-            newest = versions[0] if versions else "none"
-            yield Finding(
-                f"add-on {pin.name}",
-                FAIL,
-                f"versions.ADD_ONS[{pin.name}]={pin.version}: EKS does not offer it for {kubernetes}. "
-                f"Pin one that it does, the newest being {newest}.",
-            )
+def promise(settings: Settings, on: date) -> Finding:
+    """How far from a date the promise of support.through still reaches."""
+    through = settings.support.through
+    left = through - on
+    if left < timedelta():
+        detail = f"support.through={through}: has passed, so nothing is checked at synthesis. Set a later date."
+        return Finding("support promise", FAIL, detail)
+    if left < NEAR:
+        detail = f"support.through={through}: {left.days} days away, less than {NEAR.days}. Move it; what is refused then is to be upgraded."
+        return Finding("support promise", WARN, detail)
+    return Finding("support promise", PASS, f"every pinned version is supported through {through}")
 
 
 def access(account: Account, settings: Settings) -> Iterator[Finding]:
@@ -111,18 +96,23 @@ def access(account: Account, settings: Settings) -> Iterator[Finding]:
 
 
 def _online(settings: Settings, stack: str, profile: str | None, *, offline: bool) -> list[Finding]:
-    unseen = ", ".join(f"{pin.name} {pin.version}" for pin in unverified())
+    pins = ", ".join(f"{pin.name} {pin.version}" for pin in unverified(settings.cluster.version))
+    unseen = f"Pins that no source shows with Kubernetes {settings.cluster.version}: {pins or 'none'}"
     if offline:
-        return [Finding("AWS", UNSEEN, f"AWS was not asked (--offline). Unverified pins: {unseen}")]
+        return [Finding("AWS", UNSEEN, f"AWS was not asked (--offline). {unseen}")]
+    found: list[Finding] = []
     try:
         account = open_account(settings, stack, profile)
+        ec2, eks = account.session.client("ec2"), account.session.client("eks")
         with aws_errors("asking IAM for the roles of settings.access"):
-            found = list(access(account, settings))
+            found += access(account, settings)
+        with aws_errors("asking EC2 for zones and instance types"):
+            found += [*offers.zones(ec2, settings), *offers.instance_types(ec2, settings)]
         with aws_errors("asking EKS for add-on versions"):
-            eks = account.session.client("eks")
-            return [*found, *offered(eks, settings.cluster.version, tuple(ADD_ONS.values()))]
+            found += offers.add_ons(eks, settings.cluster.version, tuple(ADD_ONS.values()))
     except Refused as refusal:
-        return [Finding("AWS", UNSEEN, f"{refusal} Unverified pins: {unseen}")]
+        found.append(Finding("AWS", UNSEEN, f"{refusal} {unseen}"))
+    return found
 
 
 def _print(found: list[Finding], *, as_json: bool) -> None:

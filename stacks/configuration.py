@@ -82,4 +82,5 @@ def _digest_of(folder: Path, root: Path) -> str:
 def _flat(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value)
+    # A date without quotes becomes a date in YAML: the engine passes it on as text too.
+    return json.dumps(value, default=str)

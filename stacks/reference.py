@@ -1,4 +1,4 @@
-"""The generated reference: every resource type with its count per stack, every setting with its value per stack.
+"""The generated reference: every resource type with its count per stack, every setting with its value, every version.
 
 ``python -m stacks.reference`` writes docs/reference; a test fails when the pages no longer match the program.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from datetime import date
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from infra.compatibility import matrix
 from infra.settings import Settings
 from stacks.capture import capture
 from stacks.configuration import ROOT, read_stack, settings_of, with_checkout_image
@@ -34,7 +36,11 @@ def main(arguments: list[str]) -> None:
 def pages() -> dict[str, str]:
     """The reference pages by file name."""
     chosen = {stack: _settings(stack) for stack in STACKS}
-    return {"resources.md": _resources(chosen), "settings.md": _settings_page(chosen)}
+    return {
+        "resources.md": _resources(chosen),
+        "settings.md": _settings_page(chosen),
+        "versions.md": _versions(chosen["prod"].cluster.version),
+    }
 
 
 def _settings(stack: str) -> Settings:
@@ -64,6 +70,24 @@ def _settings_page(chosen: dict[str, Settings]) -> str:
     return _page("Settings", intro, ["key", "type", "default", *STACKS], rows)
 
 
+def _versions(kubernetes: str) -> str:
+    rows = [
+        [
+            f"`{entry.field}`",
+            entry.version,
+            entry.against if entry.shown else f"{entry.against}: no source shows it",
+            str(entry.until or "none announced"),
+            entry.source,
+        ]
+        for entry in matrix(kubernetes)
+    ]
+    intro = (
+        "What is pinned, what it goes with, until when it has standard support, and where that was read. "
+        "`python -m stacks.check` asks AWS whether it offers the add-ons; `make pin` moves them to its defaults."
+    )
+    return _page("Versions", intro, ["chosen in", "version", "goes with", "support ends", "source"], rows)
+
+
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
     for field in model.model_fields.values():
         path = f"{prefix}{field.alias}"
@@ -77,8 +101,8 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
 
 def _kind(annotation: Any) -> str:
     arguments = get_args(annotation)
-    if annotation in (str, int, bool):
-        return {str: "text", int: "number", bool: "true/false"}[annotation]
+    if annotation in (str, int, bool, date):
+        return {str: "text", int: "number", bool: "true/false", date: "date"}[annotation]
     if type(None) in arguments:
         return f"{_kind(arguments[0])}, optional"
     if str(annotation).startswith("typing.Literal"):

@@ -46,7 +46,8 @@ AFTER_NODES = (
     AddOn("coredns", {"autoScaling": {"enabled": True}, "tolerations": [_TOLERATION]}),
     AddOn("metrics-server", {"tolerations": [_TOLERATION]}),
     AddOn("aws-ebs-csi-driver", {"controller": {"tolerations": [_TOLERATION]}}),
-    AddOn("eks-node-monitoring-agent", {"tolerations": [_TOLERATION]}),
+    # Its schema knows nothing else at the top (aws/eks-node-monitoring-agent charts/configuration.schema.json).
+    AddOn("eks-node-monitoring-agent", {"nodeAgent": {"tolerations": [{"operator": "Exists"}]}}),
     AddOn("aws-secrets-store-csi-driver-provider", {"tolerations": [_TOLERATION]}),
 )
 

@@ -172,7 +172,15 @@ def test_every_add_on_with_pods_of_its_own_tolerates_the_system_taint(stack: str
     everywhere = {"vpc-cni", "kube-proxy", "eks-pod-identity-agent"}
     for add_on in graph_of(stack).of_type(ADD_ON):
         if add_on.inputs["addonName"] not in everywhere:
-            assert "CriticalAddonsOnly" in add_on.inputs["configurationValues"], add_on.name
+            values = add_on.inputs["configurationValues"]
+            assert "CriticalAddonsOnly" in values or '[{"operator": "Exists"}]' in values, add_on.name
+
+
+def test_the_node_monitoring_agent_gets_no_value_that_its_schema_refuses() -> None:
+    # additionalProperties: false (aws/eks-node-monitoring-agent charts/configuration.schema.json)
+    add_ons = {row.inputs["addonName"]: row.inputs for row in graph_of("dev").of_type(ADD_ON)}
+    values = json.loads(add_ons["eks-node-monitoring-agent"]["configurationValues"])
+    assert set(values) <= {"global", "nodeAgent", "dcgmAgent", "extraObjects"}
 
 
 def test_dev_has_one_nat_gateway_and_prod_one_in_every_zone() -> None:

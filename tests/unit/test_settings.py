@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -63,6 +64,11 @@ BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dev", {"network.zones.1.name": "us-east-1z"}, ["network.zones.1.name=us-east-1z", "has the 5 zones a, b, c"]),
     ("dev", {"region": "xx-north-9"}, ["region=xx-north-9", "infra/regions.py"]),
     ("dev", {"cluster.version": "1.35"}, ["cluster.version=1.35", "outside the allowed skew"]),
+    ("dev", {"cluster.version": "1.34"}, ["cluster.version=1.34: EKS ends its standard support on 2026-12-02, before support.through=2027-06-30", "Go up one minor at a time to 1.36"]),
+    ("dev", {"support.through": "2027-08-03"}, ["cluster.version=1.36", "on 2027-08-02, before support.through=2027-08-03", "choose an earlier date"]),
+    ("prod", {"support.through": "2031-03-01"}, ["versions.POSTGRESQL=18", "2031-02-28", "docs/operations/upgrades.md"]),
+    ("dev", {"support.through": "soon"}, ["support.through='soon'", "valid date", 'Write it as "2027-06-30"']),
+    ("dev", {"support": REMOVED}, ["support=(absent)", "required"]),
     ("dev", {"account.id": "12345"}, ["account.id='12345'"]),
     ("prod", {"database.multiAz": False}, ["database.multiAz=False", "required in prod"]),
     ("prod", {"database.deletionProtection": False}, ["database.deletionProtection=False", "teardown: true"]),
@@ -111,6 +117,10 @@ def test_teardown_may_be_set_as_the_plain_string_that_pulumi_stores() -> None:
     assert settings_of("prod", {"teardown": "true"}).protected is False
     assert settings_of("prod", {"teardown": "false"}).protected is True
     assert "teardown='maybe'" in refusal("prod", {"teardown": "maybe"})
+
+
+def test_a_date_may_stand_without_quotes_as_pulumi_then_hands_it_over() -> None:
+    assert settings_of("dev", {"support.through": "2027-03-31 00:00:00 +0000 UTC"}).support.through == date(2027, 3, 31)
 
 
 def test_settings_cannot_be_changed_after_they_were_checked() -> None:
