@@ -40,12 +40,22 @@ class GoBuild:
 
 
 @dataclass(frozen=True)
+class DebianPackage:
+    """A package of the distribution; its version is the distribution's choice, its signature apt's concern."""
+
+    name: str
+    binary: str  # the binary's path inside the package
+
+
+@dataclass(frozen=True)
 class Tool:
     name: str
     version: str
     version_command: tuple[str, ...]
     release: Release | None = None
     go: GoBuild | None = None
+    debian: DebianPackage | None = None
+    any_later: bool = False  # a later major version does as well
 
 
 PULUMI = Tool(
@@ -71,4 +81,19 @@ PULUMI = Tool(
     ),
 )
 
-TOOLS = {tool.name: tool for tool in (PULUMI,)}
+# What the service's tests start beside PostgreSQL. The versions are those of Debian 12, the oldest that were run.
+REDIS = Tool(
+    name="redis-server",
+    version="7.0.15",
+    version_command=("--version",),
+    debian=DebianPackage("redis-server", "usr/bin/redis-server"),
+    any_later=True,  # publish and subscribe are the same in every version
+)
+PGBOUNCER = Tool(
+    name="pgbouncer",
+    version="1.18.0",
+    version_command=("--version",),
+    debian=DebianPackage("pgbouncer", "usr/sbin/pgbouncer"),
+)
+
+TOOLS = {tool.name: tool for tool in (PULUMI, REDIS, PGBOUNCER)}

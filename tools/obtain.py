@@ -1,4 +1,4 @@
-"""Find a pinned binary or get it: PATH, the project's folder, the official download, the Go build.
+"""Find a pinned binary or get it: PATH, the project's folder, the official download, the Go build, a Debian package.
 
 `python -m tools.obtain [NAME …] [--json]` does it for all of them and says which way was taken.
 """
@@ -24,10 +24,12 @@ from rich.table import Table
 from stacks.terminal import Exit, Refused, console, errors, run_command
 from tools.activity import Report, shown, silent
 from tools.catalogue import FOLDER, TOOLS, Tool, Unavailable
+from tools.debian import unpack
 from tools.download import download
 from tools.go_build import go_build
 
-ON_PATH, IN_PROJECT, BY_DOWNLOAD, BY_GO = "PATH", "project folder", "download", "Go build"
+ON_PATH, IN_PROJECT = "PATH", "project folder"
+BY_DOWNLOAD, BY_GO, BY_DEBIAN = "download", "Go build", "Debian package"
 
 
 @dataclass(frozen=True)
@@ -101,16 +103,18 @@ def _search(tool: Tool, folder: Path) -> Found:
 
 
 def _ways(tool: Tool, installed: Path, report: Report) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    release, go = tool.release, tool.go
+    release, go, debian = tool.release, tool.go, tool.debian
     if release is not None:
         yield BY_DOWNLOAD, lambda made: download(tool, release, made, report)
     if go is not None:
         log = installed.with_name("go-build.log")
         yield BY_GO, lambda made: go_build(tool, go, made, log, report)
+    if debian is not None:
+        yield BY_DEBIAN, lambda made: unpack(tool, debian, made, report)
 
 
 def _require_version(tool: Tool, binary: Path) -> str:
-    """The version that the binary tells: the pinned one, or a later one of the same major version."""
+    """The version that the binary tells: the pinned one, or a later one (of the same major version, unless any does)."""
     try:
         answer = subprocess.run(
             [str(binary), *tool.version_command],
@@ -127,8 +131,9 @@ def _require_version(tool: Tool, binary: Path) -> str:
     if told is None:
         raise Unavailable(f"{binary} does not tell its version, but {answer.stdout[:60]!r}")
     has, needs = (tuple(map(int, version.split("."))) for version in (told[0], tool.version))
-    if has < needs or has[0] != needs[0]:
-        raise Unavailable(f"{binary} is version {told[0]}, not {tool.version} or a later {needs[0]}.x")
+    if has < needs or (has[0] != needs[0] and not tool.any_later):
+        later = "later" if tool.any_later else f"a later {needs[0]}.x"
+        raise Unavailable(f"{binary} is version {told[0]}, not {tool.version} or {later}")
     return told[0]
 
 

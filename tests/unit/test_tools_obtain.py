@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from tools import download as download_module
-from tools.catalogue import PULUMI, TOOLS, GoBuild, Release, Tool, Unavailable
+from tools.catalogue import PULUMI, TOOLS, DebianPackage, GoBuild, Release, Tool, Unavailable
 from tools.download import digest_of
-from tools.obtain import BY_DOWNLOAD, BY_GO, IN_PROJECT, ON_PATH, find, obtain_tool
+from tools.obtain import BY_DEBIAN, BY_DOWNLOAD, BY_GO, IN_PROJECT, ON_PATH, find, obtain_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "greeter"
@@ -225,6 +225,86 @@ def test_a_build_that_fails_gives_the_compilers_last_line_and_keeps_its_words(tm
     assert "undefined_name" in log.read_text()
 
 
+needs_apt = pytest.mark.skipif(shutil.which("apt-get") is None, reason="there is no apt-get on PATH")
+
+
+@pytest.fixture
+def debian_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A distribution of two packages on this machine, the only one that apt knows: a tool and the library it needs."""
+    folder = tmp_path / "repository"
+    index: list[str] = []
+    for name, needs, file, content in (
+        (NAME, f"lib{NAME}", f"usr/sbin/{NAME}", script(VERSION) + b'echo "$LD_LIBRARY_PATH"\n'),
+        (f"lib{NAME}", "", f"usr/lib/lib{NAME}.so.1", b"a library"),
+    ):
+        control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: us\nDescription: greets\n"
+        control += f"Depends: {needs}\n" if needs else ""
+        package = folder / name
+        for path, text in (("DEBIAN/control", control.encode()), (file, content)):
+            (package / path).parent.mkdir(parents=True, exist_ok=True)
+            (package / path).write_bytes(text)
+        (package / file).chmod(0o755)
+        archive = folder / f"{name}.deb"
+        subprocess.run(["dpkg-deb", "--build", "--root-owner-group", package, archive], check=True, capture_output=True)
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        index.append(f"{control}Filename: ./{archive.name}\nSize: {archive.stat().st_size}\nSHA256: {digest}\n")
+    (folder / "Packages").write_text("\n".join(index))
+    for empty in ("state/lists/partial", "cache/archives/partial"):
+        (tmp_path / "apt" / empty).mkdir(parents=True)
+    (tmp_path / "apt" / "sources.list").write_text(f"deb [trusted=yes] file:{folder} ./\n")
+    (tmp_path / "apt.conf").write_text(
+        f'Dir::State "{tmp_path}/apt/state"; Dir::State::status "/dev/null"; Dir::Cache "{tmp_path}/apt/cache";\n'
+        f'Dir::Etc::sourcelist "{tmp_path}/apt/sources.list"; Dir::Etc::sourceparts "/dev/null";\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    return folder
+
+
+def debian_tool(package: str = NAME) -> Tool:
+    return Tool(NAME, VERSION, ("version",), debian=DebianPackage(package, f"usr/sbin/{NAME}"))
+
+
+@needs_apt
+def test_a_debian_package_is_unpacked_with_its_libraries_though_the_machine_has_no_lists(
+    debian_repository: Path, tmp_path: Path
+) -> None:
+    found = obtain_tool(debian_tool(), folder=tmp_path / "tools")
+    assert found.origin == BY_DEBIAN
+    told = subprocess.run([found.path], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert told[0] == f"greeter v{VERSION}"
+    assert (Path(told[1]) / f"lib{NAME}.so.1").exists()
+    assert list((tmp_path / "apt" / "state" / "lists").iterdir()) == [tmp_path / "apt" / "state" / "lists" / "partial"]
+
+
+@needs_apt
+def test_a_debian_package_that_differs_from_the_list_is_refused(debian_repository: Path, tmp_path: Path) -> None:
+    with (debian_repository / f"{NAME}.deb").open("r+b") as archive:
+        archive.seek(-1, 2)
+        archive.write(b"!")
+    with pytest.raises(Unavailable, match="Debian package: apt-get failed"):
+        obtain_tool(debian_tool(), folder=tmp_path / "tools")
+
+
+@needs_apt
+def test_a_package_that_the_distribution_lacks_is_named(debian_repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="Unable to locate package no-such-package"):
+        obtain_tool(debian_tool("no-such-package"), folder=tmp_path / "tools")
+
+
+def test_without_apt_the_remedy_is_to_install_the_tool(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=f"no apt-get here; install {NAME} so that it is on PATH"):
+        obtain_tool(debian_tool(), folder=tmp_path / "tools")
+
+
+def test_a_tool_that_may_be_any_later_version_takes_the_next_major_one(path: Path, tmp_path: Path) -> None:
+    put_on_path(path, "2.0.0")
+    row = Tool(NAME, VERSION, ("version",), any_later=True)
+    assert obtain_tool(row, folder=tmp_path / "tools").origin == ON_PATH
+    put_on_path(path, "1.4.1")
+    with pytest.raises(Unavailable, match=r"is version 1\.4\.1, not 1\.4\.2 or later"):
+        obtain_tool(row, folder=tmp_path / "tools")
+
+
 def test_two_processes_that_want_the_same_tool_make_it_once(path: Path, host: Host, tmp_path: Path) -> None:
     row = tool(host.release(script(VERSION)))
     found: list[str] = []
@@ -266,7 +346,7 @@ def test_the_json_output_names_version_origin_and_path(path: Path, tmp_path: Pat
     assert row["path"] == str(path / "pulumi")
 
 
-@pytest.mark.parametrize("row", TOOLS.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in TOOLS.values() if row.go], ids=lambda row: row.name)
 def test_the_go_module_of_a_tool_pins_the_version_of_its_row(row: Tool) -> None:
     assert row.go is not None
     module = row.go.package.removesuffix(f"/cmd/{row.name}")
