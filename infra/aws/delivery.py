@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.cluster import grant_access
+from infra.aws.deploy_policy import deploy_statements
 from infra.component import Component
 from infra.settings import PROJECT, Settings
 
@@ -51,8 +52,8 @@ class DeliveryRoles(Component):
             f"{name}-deploy",
             settings,
             trust(provider_arn, f"repo:{repository}:environment:{settings.environment}"),
-            ["PowerUserAccess"],
-            deploy_statements(settings),
+            [],
+            [*deploy_statements(settings), *_state(settings, write=True)],
             "AmazonEKSClusterAdminPolicy",
         )
         self.register_outputs({})
@@ -141,75 +142,3 @@ def preview_statements(settings: Settings) -> list[dict[str, Any]]:
         "Resource": "*",
     }
     return [never, *_state(settings, write=False)]
-
-
-def deploy_statements(settings: Settings) -> list[dict[str, Any]]:
-    """What a deployment may do beyond PowerUserAccess, which excludes IAM: our own roles, under our path."""
-    account, path = settings.account.id, settings.role_path
-    roles = f"arn:aws:iam::{account}:role{path}*"
-    other = {"dev": "prod", "prod": "dev"}[settings.environment]
-    # With a boundary configured, a role without it cannot be made, nor a role be given more than it.
-    boundary = settings.account.permission_boundary_arn
-    bounded = {"Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}}} if boundary else {}
-    return [
-        {
-            # PowerUserAccess reaches the whole account; dev and prod may share one.
-            "Sid": "NotTheOtherEnvironment",
-            "Effect": "Deny",
-            "Action": ["secretsmanager:*", "s3:*"],
-            "Resource": [
-                f"arn:aws:secretsmanager:*:{account}:secret:agents-{other}/*",
-                f"arn:aws:s3:::agents-{other}-*",
-                *(
-                    [f"{settings.bootstrap.state_bucket_arn}/.pulumi/*/{PROJECT}/{other}*"]
-                    if settings.bootstrap.state_bucket_arn
-                    else []
-                ),
-            ],
-        },
-        {
-            "Sid": "GrantToOurRoles",
-            "Effect": "Allow",
-            "Action": ["iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"],
-            "Resource": roles,
-            **bounded,
-        },
-        {
-            "Sid": "OurRoles",
-            "Effect": "Allow",
-            "Action": [
-                "iam:DeleteRole",
-                "iam:GetRole",
-                "iam:UpdateRole",
-                "iam:UpdateAssumeRolePolicy",
-                "iam:TagRole",
-                "iam:UntagRole",
-                "iam:ListRolePolicies",
-                "iam:ListAttachedRolePolicies",
-                "iam:ListInstanceProfilesForRole",
-                "iam:GetRolePolicy",
-                "iam:DeleteRolePolicy",
-                "iam:DetachRolePolicy",
-            ],
-            "Resource": roles,
-        },
-        {
-            "Sid": "OurRolesToTheseServices",
-            "Effect": "Allow",
-            "Action": "iam:PassRole",
-            "Resource": roles,
-            "Condition": {
-                "StringEquals": {
-                    "iam:PassedToService": [
-                        "eks.amazonaws.com",
-                        "ec2.amazonaws.com",
-                        "pods.eks.amazonaws.com",
-                        "monitoring.rds.amazonaws.com",
-                        "vpc-flow-logs.amazonaws.com",
-                        "backup.amazonaws.com",
-                    ]
-                }
-            },
-        },
-        *_state(settings, write=True),
-    ]

@@ -81,7 +81,7 @@ def test_a_permission_boundary_binds_every_role_and_what_the_deployment_may_gran
 
 def test_dev_cannot_touch_the_secrets_buckets_or_state_of_prod() -> None:
     _, statements = role("dev", "deploy")
-    denied = next(row for row in statements if row["Effect"] == "Deny")["Resource"]
+    denied = next(row for row in statements if row["Sid"] == "NotTheOtherEnvironmentByName")["Resource"]
     assert "arn:aws:secretsmanager:*:123456789012:secret:agents-prod/*" in denied
     assert any(".pulumi" in arn and "prod" in arn for arn in denied)
     _, reads = role("dev", "preview")
