@@ -25,6 +25,7 @@ Cpu = Annotated[str, Field(pattern=CPU_PATTERN)]
 Memory = Annotated[str, Field(pattern=MEMORY_PATTERN)]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
 Count = Annotated[int, Field(ge=1)]
+EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 # What CloudWatch Logs takes (API reference, PutRetentionPolicy).
 Retention = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
@@ -224,7 +225,7 @@ class Ingress(Model):
 class Alerts(Model):
     """Who is told."""
 
-    emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...] = ()
+    emails: tuple[Annotated[str, Field(pattern=EMAIL)], ...] = ()
 
 
 class Budget(Model):

@@ -1,4 +1,4 @@
-"""An AWS account in this process (moto), with the three things that moto lacks and the bootstrap needs."""
+"""An AWS account in this process (moto), with the few things that moto lacks and the bootstrap needs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ _NO_CREDENTIALS = "/dev/null"
 
 @contextmanager
 def aws_account(account: str = ACCOUNT) -> Generator[boto3.Session]:
-    """An empty account. Added to moto: anomaly monitors, audiences of an identity provider, the name of Spot's role."""
+    """An empty account. Added to moto: anomaly monitors and their subscriptions, audiences of an identity provider,
+    the name of Spot's role."""
     monitors: list[dict[str, Any]] = []
+    subscriptions: list[dict[str, Any]] = []
 
     def get_anomaly_monitors(_: CostExplorerResponse) -> str:
         return json.dumps({"AnomalyMonitors": monitors})
@@ -36,6 +38,22 @@ def aws_account(account: str = ACCOUNT) -> Generator[boto3.Session]:
         arn = f"arn:aws:ce::{account}:anomalymonitor/{len(monitors)}"
         monitors.append({"MonitorArn": arn, **json.loads(response.body)["AnomalyMonitor"]})
         return json.dumps({"MonitorArn": arn})
+
+    def get_anomaly_subscriptions(response: CostExplorerResponse) -> str:
+        asked = json.loads(response.body).get("MonitorArn")
+        found = [row for row in subscriptions if asked in (None, *row["MonitorArnList"])]
+        return json.dumps({"AnomalySubscriptions": found})
+
+    def create_anomaly_subscription(response: CostExplorerResponse) -> str:
+        arn = f"arn:aws:ce::{account}:anomalysubscription/{len(subscriptions)}"
+        subscriptions.append({"SubscriptionArn": arn, **json.loads(response.body)["AnomalySubscription"]})
+        return json.dumps({"SubscriptionArn": arn})
+
+    def update_anomaly_subscription(response: CostExplorerResponse) -> str:
+        changed = json.loads(response.body)
+        row = next(row for row in subscriptions if row["SubscriptionArn"] == changed["SubscriptionArn"])
+        row.update(changed)
+        return json.dumps({"SubscriptionArn": row["SubscriptionArn"]})
 
     def add_client_id(response: IamResponse) -> ActionResult:
         sent = response.querystring
@@ -53,8 +71,15 @@ def aws_account(account: str = ACCOUNT) -> Generator[boto3.Session]:
     with (
         mock.patch.dict("os.environ", environment, clear=True),
         mock.patch.dict(iam.SERVICE_NAME_CONVERSION, {"spot": "EC2Spot"}),
-        mock.patch.object(CostExplorerResponse, "get_anomaly_monitors", get_anomaly_monitors, create=True),
-        mock.patch.object(CostExplorerResponse, "create_anomaly_monitor", create_anomaly_monitor, create=True),
+        mock.patch.multiple(
+            CostExplorerResponse,
+            create=True,
+            get_anomaly_monitors=get_anomaly_monitors,
+            create_anomaly_monitor=create_anomaly_monitor,
+            get_anomaly_subscriptions=get_anomaly_subscriptions,
+            create_anomaly_subscription=create_anomaly_subscription,
+            update_anomaly_subscription=update_anomaly_subscription,
+        ),
         mock.patch.object(IamResponse, "add_client_id_to_open_id_connect_provider", add_client_id, create=True),
         mock_aws(),
     ):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from infra.settings import EMAIL
 from stacks.account import Account, open_account
 from stacks.bootstrap.plan import Row, apply, blocked, pending, plan
 from stacks.bootstrap.secrets_key import ALIAS
@@ -28,14 +29,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("env", help="whose Pulumi.<env>.yaml names the account and region")
     parser.add_argument("--apply", action="store_true", help="make what the plan shows; without it nothing is changed")
     parser.add_argument("--reader-account", metavar="ID", help="another account that may pull images (prod's)")
+    parser.add_argument(
+        "--alert-email", metavar="ADDRESS", action="append", help="who hears of unusual costs (default: alerts.emails)"
+    )
     parser.add_argument("--profile", help="AWS profile to use instead of the default credentials")
     parser.add_argument("--json", action="store_true", help="one JSON object, for machines")
     chosen = parser.parse_args(arguments)
 
     settings = read_settings(chosen.env)
     _check_reader(chosen.reader_account, settings.account.id)
+    _check_emails(chosen.alert_email or ())
     account = open_account(settings, chosen.env, chosen.profile)
-    target = Target.of(account, chosen.reader_account)
+    target = Target.of(account, chosen.reader_account, tuple(chosen.alert_email or settings.alerts.emails))
     rows = plan(target)
     stuck = blocked(rows)
     applies = chosen.apply and not stuck
@@ -45,7 +50,7 @@ def main(arguments: list[str]) -> int:
         if not chosen.json:
             console.print(f"  [green]done[/]  {escape(row.step.name)}")
     ready = applies or not (pending(rows) or stuck)
-    commands = _next(account, chosen.env) if ready else [_again(chosen.env, chosen.reader_account, chosen.profile)]
+    commands = _next(account, chosen.env) if ready else [_again(chosen)]
     if chosen.json:
         sys.stdout.write(json.dumps(_document(rows, target, commands, applied=applies, ready=ready), indent=2) + "\n")
     elif not stuck:
@@ -62,6 +67,12 @@ def _check_reader(reader: str | None, account: str) -> None:
         raise Refused(f"--reader-account={reader}: an AWS account id has 12 digits. Give the id of prod's account.")
     if reader == account:
         raise Refused(f"--reader-account={reader}: is this account itself, which may pull already. Leave it out.")
+
+
+def _check_emails(addresses: Sequence[str]) -> None:
+    for address in addresses:
+        if not re.fullmatch(EMAIL, address):
+            raise Refused(f"--alert-email={address}: is no e-mail address. Give one that somebody reads.")
 
 
 def _table(rows: Sequence[Row], account: Account) -> Table:
@@ -108,10 +119,12 @@ def _next(account: Account, env: str) -> list[str]:
     ]
 
 
-def _again(env: str, reader: str | None, profile: str | None) -> str:
-    options = [f"--reader-account {reader}"] if reader else []
-    options += [f"--profile {profile}"] if profile else []
-    return " ".join(["python -m stacks.bootstrap", env, *options, "--apply"])
+def _again(chosen: argparse.Namespace) -> str:
+    """The same command with --apply."""
+    named = (("--reader-account", chosen.reader_account), ("--profile", chosen.profile))
+    options = [f"{name} {value}" for name, value in named if value]
+    options += [f"--alert-email {address}" for address in chosen.alert_email or ()]
+    return " ".join(["python -m stacks.bootstrap", chosen.env, *options, "--apply"])
 
 
 if __name__ == "__main__":

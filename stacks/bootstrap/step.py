@@ -38,7 +38,7 @@ class Arns:
 
 @dataclass(frozen=True)
 class Target:
-    """One account in one region, the clients that reach it, and the account that may also pull images."""
+    """One account in one region, the clients that reach it, who may also pull images, and who hears of its costs."""
 
     account: Account
     reader: str | None
@@ -47,10 +47,11 @@ class Target:
     iam: IAMClient
     ecr: ECRClient
     ce: CostExplorerClient
+    alert_emails: tuple[str, ...] = ()
     arns: Arns = field(default_factory=Arns)
 
     @classmethod
-    def of(cls, account: Account, reader: str | None = None) -> Target:
+    def of(cls, account: Account, reader: str | None = None, alert_emails: tuple[str, ...] = ()) -> Target:
         session = account.session
         return cls(
             account,
@@ -61,6 +62,7 @@ class Target:
             ecr=session.client("ecr", config=CONFIG),
             # Cost Explorer has one endpoint (AWS general reference, Billing and Cost Management endpoints).
             ce=session.client("ce", region_name="us-east-1", config=CONFIG),
+            alert_emails=alert_emails,
         )
 
 

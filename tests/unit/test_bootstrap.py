@@ -24,7 +24,8 @@ from stacks.terminal import Exit, Refused
 from tests.aws_account import ACCOUNT, OTHER_ACCOUNT, aws_account, new_session
 
 BUCKET = bucket_name(ACCOUNT, "us-east-1")
-WRITES = 18  # calls that change something in a first run, one a step
+ONCALL = "oncall@example.com"
+WRITES = 19  # calls that change something in a first run, one a step
 
 
 @pytest.fixture
@@ -33,8 +34,10 @@ def session() -> Generator[boto3.Session]:
         yield opened
 
 
-def target_of(session: boto3.Session, reader: str | None = None, region: str = "us-east-1") -> Target:
-    return Target.of(Account(ACCOUNT, region, "aws", session), reader)
+def target_of(
+    session: boto3.Session, reader: str | None = None, region: str = "us-east-1", emails: tuple[str, ...] = (ONCALL,)
+) -> Target:
+    return Target.of(Account(ACCOUNT, region, "aws", session), reader, emails)
 
 
 def bootstrap(target: Target) -> list[str]:
@@ -130,6 +133,7 @@ def test_a_run_killed_before_it_hears_that_a_call_succeeded_is_completed_by_the_
     assert pending(plan(target_of(session))) == []
     assert len(session.client("kms").list_keys()["Keys"]) == 1, "a stopped run must not leave a second key"
     assert len(target_of(session).ce.get_anomaly_monitors()["AnomalyMonitors"]) == 1
+    assert len(target_of(session).ce.get_anomaly_subscriptions()["AnomalySubscriptions"]) == 1
 
 
 Drift = Callable[[boto3.Session], object]
@@ -238,6 +242,25 @@ def test_another_account_may_pull_and_a_third_does_not_take_its_place(session: b
     assert not [
         action for statement in statements for action in statement["Action"] if "Put" in action or "*" in action
     ]
+
+
+def test_people_are_added_to_those_who_hear_of_unusual_costs_and_nobody_is_taken_out(session: boto3.Session) -> None:
+    step = "cost anomaly monitor: subscription"
+    bootstrap(target_of(session))
+    other = target_of(session, emails=("finance@example.com",))
+    assert found(other)[step] == ("change", "does not tell finance@example.com yet")
+    assert bootstrap(other) == [step]
+    assert bootstrap(target_of(session)) == bootstrap(other) == []
+    [subscription] = other.ce.get_anomaly_subscriptions()["AnomalySubscriptions"]
+    assert [row.get("Address") for row in subscription["Subscribers"]] == ["finance@example.com", ONCALL]
+    assert {row.get("Type") for row in subscription["Subscribers"]} == {"EMAIL"}
+    assert subscription["Frequency"] == "DAILY"  # AWS takes no other but WEEKLY for e-mail
+
+
+def test_without_an_address_nobody_is_subscribed_and_the_plan_says_so(session: boto3.Session) -> None:
+    silent = target_of(session, emails=())
+    assert "cost anomaly monitor: subscription" not in bootstrap(silent)
+    assert "nobody is told" in found(silent)["cost anomaly monitor: subscription"][1]
 
 
 def test_a_repository_with_the_wrong_encryption_is_a_persons_decision(session: boto3.Session) -> None:

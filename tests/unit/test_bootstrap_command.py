@@ -32,6 +32,18 @@ def test_without_apply_the_plan_is_shown_and_nothing_is_made(
     assert session.client("s3").list_buckets()["Buckets"] == []
 
 
+def test_the_command_to_run_next_keeps_the_options_it_was_given(
+    session: boto3.Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ["--alert-email", "a@example.com", "--alert-email", "b@example.com"]
+    assert run_command(main, ["dev", "--reader-account", OTHER_ACCOUNT, *told]) == Exit.OK
+    again = f"python -m stacks.bootstrap dev --reader-account {OTHER_ACCOUNT} {' '.join(told)} --apply"
+    assert again in capsys.readouterr().out
+    assert run_command(main, again.split()[3:]) == Exit.OK
+    [subscription] = session.client("ce").get_anomaly_subscriptions()["AnomalySubscriptions"]
+    assert [row.get("Address") for row in subscription["Subscribers"]] == ["a@example.com", "b@example.com"]
+
+
 def test_dev_and_prod_share_what_the_first_of_them_made(
     session: boto3.Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -40,7 +52,12 @@ def test_dev_and_prod_share_what_the_first_of_them_made(
     assert run_command(main, ["prod", "--json"]) == Exit.OK
     shared = json.loads(capsys.readouterr().out)
     assert made["applied"]
-    assert {step["action"] for step in shared["steps"]} == {"exists"}
+    # Prod names somebody who is told of costs, and dev nobody.
+    assert {step["step"] for step in shared["steps"] if step["action"] != "exists"} == {
+        "cost anomaly monitor: subscription"
+    }
+    assert run_command(main, ["prod", "--apply", "--json"]) == Exit.OK
+    shared = json.loads(capsys.readouterr().out)
     assert shared["settings"] == made["settings"]
     assert len(session.client("kms").list_keys()["Keys"]) == 1
 
@@ -81,6 +98,7 @@ def test_another_account_than_the_configured_one_is_not_touched(capsys: pytest.C
         (["staging"], ["stack=staging", "dev, prod"]),
         (["dev", "--reader-account", "prod"], ["--reader-account=prod", "12 digits"]),
         (["dev", "--reader-account", ACCOUNT], [f"--reader-account={ACCOUNT}", "this account itself"]),
+        (["dev", "--alert-email", "oncall"], ["--alert-email=oncall", "somebody reads"]),
         (["dev", "--profile", "nobody"], ["nobody", "aws configure list-profiles"]),
     ],
 )
