@@ -57,7 +57,7 @@ class DrainingServer(uvicorn.Server):
 
     async def _drain(self) -> None:
         if self.started:
-            await self._app.state.service.executor.drain(self._drain_seconds)
+            await self._app.state.service.drain(self._drain_seconds)
         self.should_exit = True
 
 

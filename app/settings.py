@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         default=None,
         description="Set a PostgreSQL URL such as postgresql://user@host:5432/name, or leave it out on a laptop.",
     )
+    database_direct_url: SecretStr | None = Field(
+        default=None,
+        description="Set a URL past the pooler when AGENT_DATABASE_URL names one, or leave it out.",
+    )
     database_password_file: Path | None = Field(
         default=None,
         description="Set the path of a readable file that holds the password; it is read at every connection.",
@@ -77,6 +81,14 @@ class Settings(BaseSettings):
         default=30, gt=0, le=60, description="Set the seconds one model call may take."
     )
 
+    role: Literal["all", "api", "worker"] = Field(
+        default="all", description="Set all for one process, or api and worker for processes apart."
+    )
+    worker_slots: int = Field(default=64, ge=1, le=10_000, description="Set how many runs a process executes at once.")
+    queue_limit: int = Field(
+        default=10_000, ge=1, le=10_000_000, description="Set how many runs may wait before new ones get 429."
+    )
+
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, le=104_857_600, description="Set the largest request, in bytes."
     )
@@ -94,7 +106,7 @@ class Settings(BaseSettings):
     def _null_word(cls, value: object) -> object:
         return None if value == "null" else value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_direct_url")
     @classmethod
     def _readable_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
@@ -157,5 +169,5 @@ def _explain(error: Mapping[str, Any]) -> str:
         return rule
     name = str(error["loc"][0])
     # A database URL may hold a password.
-    value = "" if name == "database_url" else f"={error['input']!r}"
+    value = "" if name.endswith("_url") else f"={error['input']!r}"
     return f"{PREFIX}{name.upper()}{value}: {rule}. {Settings.model_fields[name].description}"

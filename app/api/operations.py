@@ -22,7 +22,7 @@ async def health() -> dict[str, str]:
 async def ready(service: AnyService, response: Response) -> ReadyBody:
     """Whether requests should come here, and for each dependency why not."""
     reasons = {
-        "process": "stopping" if service.executor.draining else None,
+        "process": "stopping" if service.draining.is_set() else None,
         "database": await service.database.reason_not_ready(),
     }
     checks = {name: Check(ok=reason is None, reason=reason) for name, reason in reasons.items()}

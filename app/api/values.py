@@ -6,7 +6,6 @@ import math
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, Field
-from pydantic_core import to_jsonable_python
 
 THREAD_ID_PATTERN = r"^[A-Za-z0-9_.-]{1,128}$"
 Identifier = Annotated[str, Field(pattern=THREAD_ID_PATTERN)]
@@ -16,7 +15,7 @@ MAX_DEPTH = 64
 SMALLEST, LARGEST = -(2**63), 2**64 - 1
 
 
-def refuse_unstorable(value: dict[str, Any]) -> dict[str, Any]:
+def refuse_unstorable(value: Any) -> Any:
     """Raises ValueError for JSON that PostgreSQL or msgpack cannot keep."""
     pending: list[tuple[object, int]] = [(value, 1)]
     while pending:
@@ -45,8 +44,4 @@ def _refuse_scalar(item: object) -> None:
 
 
 GraphInput = Annotated[dict[str, Any], AfterValidator(refuse_unstorable)]
-
-
-def as_json(value: Any) -> Any:
-    """State as JSON: messages and models by their own rules, what has none by its text."""
-    return to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null")
+Storable = Annotated[Any, AfterValidator(refuse_unstorable)]

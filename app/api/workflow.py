@@ -4,19 +4,57 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from app.api.dependencies import ERRORS, ReadyService
+from app.api.errors import error_response
+from app.api.run_answers import headers
+from app.api.runs import IdempotencyKey
 from app.api.schemas import ExecuteRequest, ExecuteResponse
+from app.runtime.problems import HandedOver
+from app.runtime.run import NewRun, RunRequest
+from app.runtime.stream_parts import to_json
 
 router = APIRouter(prefix="/workflow", tags=["workflow"], responses=ERRORS)
 
+FAILURES = {"invalid_input": 422, "run_timeout": 504}  # any other failure of a run is 500
 
-@router.post("/execute", operation_id="execute")
-async def execute(request: ExecuteRequest, service: ReadyService) -> ExecuteResponse:
+
+@router.post("/execute", operation_id="execute", response_model=ExecuteResponse)
+async def execute(request: ExecuteRequest, service: ReadyService, idempotency_key: IdempotencyKey = None) -> Response:
     """Runs a graph on a thread and answers with its result.
 
     A thread takes one run at a time: while one is in progress another gets 409 with Retry-After.
     """
-    thread_id = request.thread_id or str(uuid4())
-    return ExecuteResponse.of(await service.executor.execute(thread_id, request.graph, request.input))
+    name = await service.threads.graph_for(request.thread_id, request.graph)
+    accepted = await service.queue.accept(
+        NewRun(
+            run_id=uuid4(),
+            thread_id=request.thread_id or str(uuid4()),
+            graph_id=name,
+            assistant_id=name,
+            request=RunRequest(input=request.input),
+            strategy="reject",
+            priority=request.priority,
+            idempotency_key=idempotency_key,
+            create_thread=True,
+            recorded=False,
+        )
+    )
+    told = headers(accepted.run.thread_id, accepted.run.run_id, "join")
+    try:
+        result = await service.results.of(accepted)
+    except HandedOver as problem:
+        return error_response(503, problem.code, problem.message, headers={**told, "retry-after": "1"})
+    if result.error:
+        status = FAILURES.get(result.error["error"], 500)
+        field = "input" if status == 422 else None
+        return error_response(status, result.error["error"], result.error["message"], field, told)
+    answer = {
+        "thread_id": result.thread_id,
+        "run_id": str(result.run_id),
+        "graph": name,
+        "status": result.status,
+        "result": result.values,
+    }
+    return Response(to_json(answer), media_type="application/json", headers=told)

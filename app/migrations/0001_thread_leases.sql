@@ -1,3 +1,4 @@
+-- compatible-from: 1
 -- Who may write to a thread, and until when by the database's clock. A row without a holder alive simply expires.
 CREATE TABLE thread_leases (
     thread_id  text        PRIMARY KEY,

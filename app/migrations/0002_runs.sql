@@ -28,7 +28,6 @@ CREATE TABLE runs (
     request         bytea       NOT NULL,                      -- what to run: input or command, config, stream modes
     metadata        jsonb       NOT NULL DEFAULT '{}',
     strategy        text        NOT NULL,                      -- what it does to the thread's other runs
-    temporary       boolean     NOT NULL DEFAULT false,        -- its thread goes when it ends
     recorded        boolean     NOT NULL DEFAULT false,        -- its events are kept for streams
     idempotency_key text,
     request_digest  bytea,                                     -- tells a repetition from another request with the key

@@ -30,11 +30,15 @@ KEEPALIVE = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 5, "k
 CONNECTION = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "application_name": "langgraph-agent", **KEEPALIVE}
 
 
-def connection_string(settings: Settings) -> Callable[[], str]:
-    """Called at every connection, so that a rotated password file is followed without a restart."""
-    if settings.database_url is None:
+def connection_string(settings: Settings, *, direct: bool = False) -> Callable[[], str]:
+    """Called at every connection, so that a rotated password file is followed without a restart.
+
+    `direct` goes past a pooler: LISTEN belongs to a session, which a transaction-mode pooler does not give.
+    """
+    chosen = (settings.database_direct_url if direct else None) or settings.database_url
+    if chosen is None:
         raise ValueError("settings.database_url is not set")
-    url = settings.database_url.get_secret_value()
+    url = chosen.get_secret_value()
     password_file = settings.database_password_file
 
     def current() -> str:

@@ -1,42 +1,195 @@
-"""Runs a graph once on a thread, as its only writer, and says how it ended."""
+"""Executes one claim on its graph: applies the input once, goes on where a lost worker stopped, and says how it ended."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
-from uuid import uuid4
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import GraphRecursionError
+from langgraph.errors import GraphDrained, GraphRecursionError
+from langgraph.runtime import RunControl
+from langgraph.types import Command, Send, StateSnapshot
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
-from app.observability.logs import frames, logged_as
-from app.observability.metrics import Metrics
+from app.observability.logs import frames
 from app.runtime.checkpoints import PooledSaver
 from app.runtime.graph_config import AnyGraph
 from app.runtime.graphs import Graphs
-from app.runtime.problems import InvalidInput, Problem, RunFailed, RunTimedOut, Unavailable
-from app.runtime.thread_leases import ThreadLeases
-from app.runtime.threads import GRAPH_KEY, Threads, ThreadState, thread_state
+from app.runtime.problems import InvalidInput, LeaseLost
+from app.runtime.run import Claim, Outcome, RunRequest
+from app.runtime.stream_parts import EventMaker, graph_modes
+from app.runtime.threads import GRAPH_KEY
 
 log = logging.getLogger(__name__)
 
-STOPPING_RETRY_SECONDS = 5
+INTERRUPT = "__interrupt__"
+Emit = Callable[[str, bytes], Awaitable[None]]
+
+# The database or this process is in trouble, not the graph: the run goes on elsewhere or later.
+PASSED_ON = (OperationalError, PoolTimeout, LeaseLost, GraphDrained)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A run that ended: with a result, or waiting for an answer to an interrupt."""
+class Limits:
+    """Bounds that no request can raise."""
 
-    run_id: str
-    status: str
-    state: ThreadState
+    run_seconds: float
+    recursion: int
+
+
+class Executor:
+    """Runs claims; what it raises of `PASSED_ON` is the worker's to handle."""
+
+    def __init__(self, saver: PooledSaver, graphs: Graphs, limits: Limits) -> None:
+        self._saver = saver
+        self._graphs = graphs
+        self._limits = limits
+
+    async def execute(self, claim: Claim, control: RunControl, emit: Emit) -> Outcome:
+        """Raises OperationalError, PoolTimeout, LeaseLost or GraphDrained when the run has to go on in another claim."""
+        seconds = min(claim.request.timeout_seconds or self._limits.run_seconds, self._limits.run_seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._execute(claim, control, emit)
+        except TimeoutError:
+            return _failed(
+                "run_timeout",
+                f"The run took longer than {seconds:g} s and was stopped; the steps it finished are kept.",
+                status="timeout",
+            )
+
+    async def _execute(self, claim: Claim, control: RunControl, emit: Emit) -> Outcome:
+        config = self._config(claim)
+        progress = _Progress()
+        try:
+            async with self._graphs.open(claim.graph_id, config, self._saver) as graph:
+                given: Any = _input(claim.request)
+                if not claim.is_first:
+                    snapshot = await graph.aget_state(_thread_only(config))
+                    if _is_of(snapshot, claim):
+                        if await _had_stopped(graph, snapshot, claim.request):
+                            return _stopped(snapshot)
+                        given, progress.accepted = None, True
+                if isinstance(given, dict):
+                    _refuse_foreign_keys(graph, claim.graph_id, cast("dict[str, Any]", given))
+                return await self._stream(graph, given, config, claim, control, emit, progress)
+        except PASSED_ON:
+            raise
+        except InvalidInput as problem:
+            return _failed("invalid_input", problem.message)
+        except GraphRecursionError:
+            limit = config.get("recursion_limit")
+            return _failed("recursion_limit", f"The run took more than {limit} steps and was stopped.")
+        except Exception as failure:
+            return await self._failure(claim, failure, progress.accepted)
+
+    async def _stream(
+        self,
+        graph: AnyGraph,
+        given: Any,
+        config: RunnableConfig,
+        claim: Claim,
+        control: RunControl,
+        emit: Emit,
+        progress: _Progress,
+    ) -> Outcome:
+        request = claim.request
+        maker = EventMaker(request.stream_modes, request.subgraphs) if claim.recorded else None
+        values: Any = None
+        interrupts: tuple[Any, ...] | None = None
+        namespace: tuple[str, ...] = ()
+        mode: str
+        content: Any
+        parts = graph.astream(
+            given,
+            config,
+            context=self._graphs.context(graph, request.context),
+            stream_mode=cast("Any", graph_modes(request.stream_modes if claim.recorded else ())),
+            subgraphs=request.subgraphs,
+            interrupt_before=request.interrupt_before,
+            interrupt_after=request.interrupt_after,
+            durability=request.durability,
+            control=control,
+        )
+        async for part in parts:
+            if request.subgraphs:
+                namespace, mode, content = cast("tuple[tuple[str, ...], str, Any]", part)
+            else:
+                mode, content = cast("tuple[str, Any]", part)
+            progress.accepted = True
+            if mode == "values" and not namespace:
+                if isinstance(content, dict) and INTERRUPT in content:
+                    # LangGraph sends the question alone; clients expect it beside the state.
+                    asked = cast("dict[str, Any]", content)
+                    interrupts = asked[INTERRUPT]
+                    content = {**cast("dict[str, Any]", values or {}), **asked}
+                values = cast("Any", content)
+            if maker:
+                for event, data in maker.events(namespace, mode, content):
+                    await emit(event, data)
+        if interrupts is not None:
+            return Outcome("interrupted", values, interrupts=tuple(item.id for item in interrupts), has_next=True)
+        return Outcome("success", values)
+
+    async def _failure(self, claim: Claim, failure: Exception, accepted: bool) -> Outcome:
+        if not accepted and claim.is_first:
+            # LangGraph keeps an input before it knows whether the graph can take it.
+            await self._saver.forget_run(claim.thread_id, str(claim.run_id))
+            name = type(failure).__name__
+            return _failed("invalid_input", f"Graph {claim.graph_id!r} cannot take this input ({name}).")
+        fields = {"error": type(failure).__name__, "frames": frames(failure.__traceback__)}
+        log.error("a graph failed", extra={"fields": fields})  # the message may quote a user
+        return _failed(
+            "run_failed",
+            f"Graph {claim.graph_id!r} failed ({type(failure).__name__}); its finished steps are kept.",
+        )
+
+    def _config(self, claim: Claim) -> RunnableConfig:
+        asked = claim.request.config
+        configurable = {
+            key: value
+            for key, value in cast("dict[str, Any]", asked.get("configurable") or {}).items()
+            if not key.startswith("__")
+        }
+        # The service's own come last: a client's thread_id would read another thread (aegra#431).
+        configurable |= {**(claim.request.checkpoint or {}), "thread_id": claim.thread_id}
+        limit = min(int(asked.get("recursion_limit") or self._limits.recursion), self._limits.recursion)
+        return {
+            "configurable": configurable,
+            "tags": list(cast("list[str]", asked.get("tags") or [])),
+            # LangGraph takes a run up again where its last checkpoint's metadata has the same run_id.
+            "metadata": {GRAPH_KEY: claim.graph_id, "run_id": str(claim.run_id)},
+            "recursion_limit": limit,
+        }
+
+
+@dataclass
+class _Progress:
+    """Whether the graph took the input: a failure before that is the input's."""
+
+    accepted: bool = False
+
+
+def _input(request: RunRequest) -> Any:
+    command = request.command
+    if command is None:
+        return request.input
+    goto = command.get("goto") or ()
+    targets = (
+        [_target(entry) for entry in (cast("list[Any]", goto) if isinstance(goto, list) else [goto])] if goto else ()
+    )
+    return Command(resume=command.get("resume"), update=command.get("update"), goto=cast("Any", targets))
+
+
+def _target(entry: Any) -> str | Send:
+    if isinstance(entry, dict):
+        send = cast("dict[str, Any]", entry)
+        return Send(send["node"], send.get("input"))
+    return str(entry)
 
 
 def _refuse_foreign_keys(graph: AnyGraph, name: str, given: dict[str, Any]) -> None:
@@ -46,114 +199,44 @@ def _refuse_foreign_keys(graph: AnyGraph, name: str, given: dict[str, Any]) -> N
         raise InvalidInput(f"input: has no key that graph {name!r} takes. It takes: {known}.", field="input")
 
 
-@dataclass(frozen=True)
-class Limits:
-    run_seconds: float
-    recursion: int
+def _thread_only(config: RunnableConfig) -> RunnableConfig:
+    return {"configurable": {"thread_id": config.get("configurable", {})["thread_id"]}}
 
 
-class Executor:
-    """Counts its runs, so that a stopping process can wait for them."""
+def _is_of(snapshot: StateSnapshot, claim: Claim) -> bool:
+    """Whether the run has a checkpoint, so that its input must not be given again."""
+    return cast("dict[str, Any]", snapshot.metadata or {}).get("run_id") == str(claim.run_id)
 
-    def __init__(
-        self,
-        saver: PooledSaver,
-        graphs: Graphs,
-        threads: Threads,
-        leases: ThreadLeases,
-        metrics: Metrics,
-        limits: Limits,
-    ) -> None:
-        self._saver = saver
-        self._graphs = graphs
-        self._threads = threads
-        self._leases = leases
-        self._metrics = metrics
-        self._limits = limits
-        self._active = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self.draining = False
 
-    async def execute(self, thread_id: str, graph: str | None, given: dict[str, Any]) -> Outcome:
-        """The run itself. It belongs to the thread, not to the caller's connection."""
-        if self.draining:
-            raise Unavailable("This process is stopping.", retry_after=STOPPING_RETRY_SECONDS)
-        if graph is not None:
-            self._graphs.require(graph)
-        run_id = str(uuid4())
-        with self._counted(), logged_as(thread_id=thread_id, run_id=run_id):
-            async with self._leases.hold(thread_id):
-                name = await self._threads.require_same_graph(thread_id, graph)
-                return await self._run(run_id, thread_id, name, given)
+async def _had_stopped(graph: AnyGraph, snapshot: StateSnapshot, request: RunRequest) -> bool:
+    """Whether the lost worker had reached a question or a breakpoint and could only not say so any more.
 
-    async def drain(self, seconds: float) -> bool:
-        """Refuses new runs and waits for those in progress; false when some were left."""
-        self.draining = True
-        try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        except TimeoutError:
-            log.warning("runs left at the end of draining", extra={"fields": {"runs": self._active}})
-            return False
+    Going on would pass the breakpoint without the answer it waits for.
+    """
+    tasks = snapshot.tasks
+    if any(task.interrupts for task in tasks):
+        return all(task.interrupts or task.error or task.result is not None for task in tasks)
+    if _names(request.interrupt_before, snapshot.next):
         return True
+    if snapshot.next and request.interrupt_after and snapshot.parent_config:
+        before = await graph.aget_state(snapshot.parent_config)
+        return _names(request.interrupt_after, before.next)
+    return False
 
-    async def _run(self, run_id: str, thread_id: str, name: str, given: dict[str, Any]) -> Outcome:
-        started = time.monotonic()
-        status = "error"
-        try:
-            async with asyncio.timeout(self._limits.run_seconds):
-                state = await self._invoke(thread_id, name, run_id, given)
-            status = "interrupted" if state.interrupts else "success"
-            return Outcome(run_id, status, state)
-        except TimeoutError:
-            status = "timeout"
-            raise RunTimedOut(
-                f"The run took longer than {self._limits.run_seconds:g} s and was stopped;"
-                " the steps it finished are kept."
-            ) from None
-        finally:
-            self._metrics.runs.labels(status).inc()
-            duration = round(time.monotonic() - started, 4)
-            log.info("run", extra={"fields": {"graph": name, "status": status, "duration_seconds": duration}})
 
-    async def _invoke(self, thread_id: str, name: str, run_id: str, given: dict[str, Any]) -> ThreadState:
-        config: RunnableConfig = {
-            "configurable": {"thread_id": thread_id},
-            "metadata": {GRAPH_KEY: name, "run_id": run_id},
-            "recursion_limit": self._limits.recursion,
-        }
-        accepted = False
-        try:
-            async with self._graphs.open(name, config, self._saver) as graph:
-                _refuse_foreign_keys(graph, name, given)
-                context = self._graphs.context(graph)
-                # The first value is the state with the input in it: a failure before it is the input's.
-                async for _ in graph.astream(given, config, context=context, stream_mode="values", durability="sync"):
-                    accepted = True
-                return thread_state(thread_id, name, await graph.aget_state({"configurable": {"thread_id": thread_id}}))
-        except (Problem, OperationalError, PoolTimeout):
-            raise
-        except GraphRecursionError:
-            raise RunFailed(f"The run took more than {self._limits.recursion} steps and was stopped.") from None
-        except Exception as failure:
-            if not accepted:
-                await self._saver.forget_run(thread_id, run_id)
-                raise InvalidInput(
-                    f"Graph {name!r} cannot take this input ({type(failure).__name__}).", field="input"
-                ) from failure
-            fields = {"error": type(failure).__name__, "frames": frames(failure.__traceback__)}
-            log.error("a graph failed", extra={"fields": fields})  # noqa: TRY400  the message may quote a user
-            raise RunFailed(f"Graph {name!r} failed ({type(failure).__name__}); its finished steps are kept.") from None
+def _names(breakpoints: object, nodes: tuple[str, ...]) -> bool:
+    if breakpoints == "*":
+        return bool(nodes)
+    return bool(set(cast("list[str]", breakpoints or [])) & set(nodes))
 
-    @contextmanager
-    def _counted(self) -> Generator[None]:
-        self._active += 1
-        self._idle.clear()
-        self._metrics.active_workflows.set(self._active)
-        try:
-            yield
-        finally:
-            self._active -= 1
-            self._metrics.active_workflows.set(self._active)
-            if not self._active:
-                self._idle.set()
+
+def _stopped(snapshot: StateSnapshot) -> Outcome:
+    values = snapshot.values
+    if isinstance(values, dict):
+        values = {**cast("dict[str, Any]", values), INTERRUPT: snapshot.interrupts}
+    ids = tuple(item.id for item in snapshot.interrupts)
+    return Outcome("interrupted", values, interrupts=ids, has_next=True)
+
+
+def _failed(code: str, message: str, status: Any = "error") -> Outcome:
+    return Outcome(status, error={"error": code, "message": message})

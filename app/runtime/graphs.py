@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID, uuid5
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -14,6 +16,14 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from app.models.engine import Engine, ServiceContext
 from app.runtime.graph_config import AnyGraph, GraphSource
 from app.runtime.problems import UnknownGraph
+
+# LangGraph's servers derive the id of a graph's own assistant so, and clients may know it (langgraph-api, graph.py).
+ASSISTANTS = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+
+
+@functools.cache
+def assistant_of(graph: str) -> UUID:
+    return uuid5(ASSISTANTS, graph)
 
 
 class Graphs:
@@ -28,9 +38,21 @@ class Graphs:
     def names(self) -> list[str]:
         return list(self._sources)
 
+    def serves(self, name: str) -> bool:
+        return name in self._sources
+
     def require(self, name: str) -> None:
-        if name not in self._sources:
+        if not self.serves(name):
             raise UnknownGraph(f"graph={name!r}: not served here. Known: {', '.join(self._sources)}.", field="graph")
+
+    def of_assistant(self, assistant_id: str) -> str:
+        """The graph of an assistant: its own name, or the id that stands for it. Raises UnknownGraph."""
+        for name in self._sources:
+            if assistant_id in {name, str(assistant_of(name))}:
+                return name
+        raise UnknownGraph(
+            f"assistant_id={assistant_id!r}: not served here. Known: {', '.join(self._sources)}.", field="assistant_id"
+        )
 
     @asynccontextmanager
     async def open(
@@ -44,9 +66,9 @@ class Graphs:
             bound.checkpointer = saver
             yield bound
 
-    def context(self, graph: AnyGraph) -> Any:
-        """Our engine for a graph whose context asks for it; None for any other."""
+    def context(self, graph: AnyGraph, asked: dict[str, Any] | None) -> Any:
+        """What the client sent; for a graph whose context asks for it, with our engine."""
         schema = graph.context_schema
         if isinstance(schema, type) and issubclass(schema, ServiceContext) and dataclasses.is_dataclass(schema):
-            return schema(engine=self._engine)
-        return None
+            return schema(**{**(asked or {}), "engine": self._engine})
+        return asked

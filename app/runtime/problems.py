@@ -19,6 +19,16 @@ class UnknownThread(Problem):
     code = "unknown_thread"
 
 
+class ThreadExists(Problem):
+    code = "thread_exists"
+
+
+class NoGraph(Problem):
+    """The thread has no graph yet, which alone could read or write a state."""
+
+    code = "no_graph"
+
+
 class UnknownCheckpoint(Problem):
     code = "unknown_checkpoint"
 
@@ -37,16 +47,40 @@ class ThreadBusy(Problem):
     code = "thread_busy"
 
 
+class UnknownRun(Problem):
+    code = "unknown_run"
+
+
+class RunEnded(Problem):
+    """What was asked needs a run that has not ended."""
+
+    code = "run_ended"
+
+
+class NothingToAnswer(Problem):
+    """No question waits: it was answered already, or never asked."""
+
+    code = "nothing_to_answer"
+
+
+class KeyReused(Problem):
+    """An idempotency key came with another request than before."""
+
+    code = "idempotency_key_reused"
+
+
+class QueueFull(Problem):
+    code = "queue_full"
+
+
 class InvalidInput(Problem):
     code = "invalid_input"
 
 
-class RunFailed(Problem):
-    code = "run_failed"
+class HandedOver(Problem):
+    """This process stops; the run goes on in another, which has its answer."""
 
-
-class RunTimedOut(Problem):
-    code = "run_timeout"
+    code = "handed_over"
 
 
 class LeaseLost(Problem):

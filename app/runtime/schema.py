@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -16,62 +17,95 @@ from psycopg.sql import SQL, Identifier, Literal
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 LOCK = 0x6C616E67_67726170  # "langgrap": any constant 64-bit number that nobody else locks
 POLL_SECONDS = 0.1
+COMPATIBLE = "-- compatible-from:"
+TABLE = """
+    CREATE TABLE IF NOT EXISTS agent_migrations (
+        version         integer     PRIMARY KEY,
+        applied_at      timestamptz NOT NULL DEFAULT now(),
+        compatible_from integer     NOT NULL DEFAULT 0
+    );
+    ALTER TABLE agent_migrations ADD COLUMN IF NOT EXISTS compatible_from integer NOT NULL DEFAULT 0;
+"""
 
 
 class NewerSchema(Exception):
     """The database was written by newer code, which this code could damage."""
 
 
-def our_migrations() -> list[tuple[int, str]]:
-    """(version, statements) of every file, in order; 0001_name.sql is version 1."""
-    return [(int(file.name[:4]), file.read_text()) for file in sorted(MIGRATIONS.glob("*.sql"))]
+@dataclass(frozen=True)
+class Migration:
+    """One file of app/migrations. `compatible_from` is the oldest version of this code that works on its result.
+
+    A file expands the schema in one release and contracts it in a later one, so that the release before still runs
+    while pods are replaced.
+    """
+
+    version: int
+    statements: str
+    compatible_from: int
 
 
-async def migrate(connection_string: Callable[[], str]) -> None:
-    """Applies what is missing; refuses a database of a newer version before touching it."""
+def our_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
+    """Every file in order; 0001_name.sql is version 1. Raises ValueError for one that does not say what it needs."""
+    found: list[Migration] = []
+    for file in sorted(directory.glob("*.sql")):
+        text = file.read_text()
+        first_line = text.partition("\n")[0]
+        if not first_line.startswith(COMPATIBLE):
+            raise ValueError(f"{file}: must begin with '{COMPATIBLE} <version>'.")
+        found.append(Migration(int(file.name[:4]), text, int(first_line.removeprefix(COMPATIBLE))))
+    return found
+
+
+async def migrate(connection_string: Callable[[], str], migrations: Sequence[Migration] | None = None) -> None:
+    """Applies what is missing; refuses a database that newer code made unusable for this one, before touching it."""
+    ours = our_migrations() if migrations is None else migrations
     async with _one_at_a_time(connection_string), await _connect(connection_string) as connection:
-        await refuse_newer(connection)
+        await refuse_newer(connection, ours)
         await AsyncPostgresSaver(connection).setup()
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS agent_migrations"
-            " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
-        applied = await _highest(connection, "agent_migrations", "version")
-        for version, statements in our_migrations():
-            if version > applied:
+        await connection.execute(TABLE)
+        applied = await _highest(connection, "version")
+        for migration in ours:
+            if migration.version > applied:
                 async with connection.transaction():
-                    await connection.execute(statements.encode())
-                    await connection.execute("INSERT INTO agent_migrations (version) VALUES (%s)", (version,))
+                    await connection.execute(migration.statements.encode())
+                    await connection.execute(
+                        "INSERT INTO agent_migrations (version, compatible_from) VALUES (%s, %s)",
+                        (migration.version, migration.compatible_from),
+                    )
 
 
-async def refuse_newer(connection: AsyncConnection[DictRow]) -> None:
-    """Raises NewerSchema when either table of versions is ahead of this code."""
-    known = {
-        ("checkpoint_migrations", "v"): len(AsyncPostgresSaver.MIGRATIONS) - 1,
-        ("agent_migrations", "version"): max((version for version, _ in our_migrations()), default=0),
-    }
-    for (table, column), newest in known.items():
-        found = await _highest(connection, table, column)
-        if found > newest:
-            raise NewerSchema(
-                f"{table} is at version {found}, this code knows {newest}: deploy the newer service again,"
-                " or restore a backup from before its migration"
-            )
+async def refuse_newer(connection: AsyncConnection[DictRow], migrations: Sequence[Migration]) -> None:
+    """Raises NewerSchema when the database needs newer code than this.
+
+    LangGraph's own tables have no such mark: a release that brings an incompatible change of theirs brings a
+    migration of ours that says so.
+    """
+    newest = max((migration.version for migration in migrations), default=0)
+    needed = await _highest(connection, "compatible_from")
+    if needed > newest:
+        raise NewerSchema(
+            f"the database needs code of schema version {needed}, this code is of {newest}:"
+            " deploy the newer service again, or restore a backup from before its migration"
+        )
 
 
 async def check_not_newer(connection_string: Callable[[], str]) -> None:
     """The same check alone, for a start that must stop with a clear message."""
     async with await _connect(connection_string) as connection:
-        await refuse_newer(connection)
+        await refuse_newer(connection, our_migrations())
 
 
-async def _highest(connection: AsyncConnection[DictRow], table: str, column: str) -> int:
-    exists = await (await connection.execute("SELECT to_regclass(%s) AS name", (table,))).fetchone()
-    if exists is None or exists["name"] is None:
-        return -1
-    query = SQL("SELECT coalesce(max({column}), -1) AS version FROM {table}")
-    cursor = await connection.execute(query.format(column=Identifier(column), table=Identifier(table)))
-    return cast("int", (await cursor.fetchone() or {"version": -1})["version"])
+async def _highest(connection: AsyncConnection[DictRow], column: str) -> int:
+    """0 before the first migration, and for a column that the writing version did not know."""
+    query = """
+        SELECT FROM information_schema.columns
+        WHERE table_schema = current_schema() AND table_name = 'agent_migrations' AND column_name = %s
+    """
+    if (await (await connection.execute(query, (column,))).fetchone()) is None:
+        return 0
+    newest = SQL("SELECT coalesce(max({}), 0) AS version FROM agent_migrations").format(Identifier(column))
+    return cast("int", (await (await connection.execute(newest)).fetchone() or {"version": 0})["version"])
 
 
 async def _connect(connection_string: Callable[[], str]) -> AsyncConnection[DictRow]:

@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from app.models.engine import Engine
 from app.observability.metrics import Metrics
 from app.runtime.checkpoints import PooledSaver
-from app.runtime.database import Database
+from app.runtime.database import Database, connection_string
 from app.runtime.execution import Executor, Limits
 from app.runtime.graph_config import GraphSource
 from app.runtime.graphs import Graphs
-from app.runtime.thread_leases import ThreadLeases
+from app.runtime.leases import Reaper
+from app.runtime.results import Results
+from app.runtime.run_queue import RunQueue
+from app.runtime.signals import Signals
+from app.runtime.streaming import EventLog
 from app.runtime.threads import Threads
+from app.runtime.worker import Worker
 from app.settings import Settings
 
 
 @dataclass(frozen=True)
 class Service:
-    """What the routers call."""
+    """What the routers call. `worker` is None where only the API runs."""
 
     database: Database
     graphs: Graphs
     threads: Threads
-    executor: Executor
+    queue: RunQueue
+    events: EventLog
+    results: Results
+    signals: Signals
+    worker: Worker | None
+    draining: asyncio.Event
+
+    async def drain(self, seconds: float) -> None:
+        """Not ready any more; runs go on elsewhere; waiting clients are cut off, to ask another process."""
+        self.draining.set()
+        if self.worker:
+            await self.worker.drain(seconds)
+        self.events.leave()
 
 
 @asynccontextmanager
@@ -37,14 +55,38 @@ async def open_service(
         database = Database(settings)
         stack.push_async_callback(database.close)
         await database.open()
-        leases = ThreadLeases(database.pool)
-        renewing = asyncio.create_task(leases.renew_forever(), name="renew-leases")
-        stack.push_async_callback(_cancel, renewing)
+        signals = Signals(connection_string(settings, direct=True))
+        await signals.open()
+        stack.push_async_callback(signals.close)
         saver = PooledSaver(database.pool)
         graphs = Graphs(sources, engine)
-        threads = Threads(saver, graphs, leases)
-        limits = Limits(run_seconds=settings.run_timeout_seconds, recursion=settings.recursion_limit)
-        yield Service(database, graphs, threads, Executor(saver, graphs, threads, leases, metrics, limits))
+        events = EventLog(database.pool, signals, metrics)
+        worker = None
+        if settings.role != "api":
+            limits = Limits(run_seconds=settings.run_timeout_seconds, recursion=settings.recursion_limit)
+            executor = Executor(saver, graphs, limits)
+            worker = Worker(database.pool, saver, executor, events, signals, metrics, settings.worker_slots)
+            _background(stack, "write-events", events.write_forever())
+            _background(stack, "keep-leases", worker.leases.keep_forever())
+            _background(stack, "claim-runs", worker.claim_forever())
+            _background(stack, "attend", worker.attend_forever())
+            _background(stack, "reap", Reaper(database.pool, signals, metrics).reap_forever())
+        threads = Threads(database.pool, saver, graphs, signals, most_changes=settings.pool_max_size // 2)
+        yield Service(
+            database=database,
+            graphs=graphs,
+            threads=threads,
+            queue=RunQueue(database.pool, signals, worker, settings.queue_limit),
+            events=events,
+            results=Results(database.pool, events, threads),
+            signals=signals,
+            worker=worker,
+            draining=asyncio.Event(),
+        )
+
+
+def _background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+    stack.push_async_callback(_cancel, asyncio.create_task(work, name=name))
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

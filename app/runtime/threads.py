@@ -1,127 +1,228 @@
-"""A thread as its checkpoints show it: state, history, and going back to an earlier point."""
+"""Threads: their rows, their state, and every change of it that is no run. A change holds the thread's lock."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, cast
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot
 
 from app.runtime.checkpoints import PooledSaver
+from app.runtime.database import Pool
+from app.runtime.graph_config import AnyGraph
 from app.runtime.graphs import Graphs
-from app.runtime.problems import UnknownCheckpoint, UnknownThread, WrongGraph
-from app.runtime.thread_leases import ThreadLeases
+from app.runtime.problems import (
+    InvalidInput,
+    NoGraph,
+    ThreadBusy,
+    ThreadExists,
+    UnknownCheckpoint,
+    UnknownThread,
+)
+from app.runtime.signals import Signals
+from app.runtime.topics import ATTENTION, changed
+from app.tables import runs, threads
+from app.tables.threads import Connection, Search, Thread
 
 GRAPH_KEY = "graph_id"  # the ecosystem's name for it in a checkpoint's metadata
+RETRY_SECONDS = 2
+
+# Checkpoints and their parts, which no foreign key ties to the thread: LangGraph owns these tables.
+CHECKPOINT_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
 
 
-@dataclass(frozen=True)
-class ThreadState:
-    """One checkpoint of a thread."""
-
-    thread_id: str
-    graph: str
-    checkpoint_id: str
-    parent_checkpoint_id: str | None
-    created_at: str | None
-    step: int
-    source: str
-    next: tuple[str, ...]
-    interrupts: tuple[Any, ...]
-    values: Any
-
-
-def thread_config(thread_id: str, checkpoint_id: str | None = None) -> RunnableConfig:
-    configurable: dict[str, Any] = {"thread_id": thread_id}
-    if checkpoint_id is not None:
-        configurable["checkpoint_id"] = checkpoint_id
-    return {"configurable": configurable}
+def thread_config(thread_id: str, checkpoint: Mapping[str, Any] | None = None) -> RunnableConfig:
+    """LangGraph's address of a thread, or of one of its checkpoints."""
+    return {"configurable": {"checkpoint_ns": "", **(checkpoint or {}), "thread_id": thread_id}}
 
 
 class Threads:
-    """Reads threads, and rolls them back under their lease."""
+    """What the API does with threads. Raises the problems of app/runtime/problems.py."""
 
-    def __init__(self, saver: PooledSaver, graphs: Graphs, leases: ThreadLeases) -> None:
+    def __init__(self, pool: Pool, saver: PooledSaver, graphs: Graphs, signals: Signals, most_changes: int) -> None:
+        self._pool = pool
         self._saver = saver
         self._graphs = graphs
-        self._leases = leases
+        self._signals = signals
+        # A change holds one connection and needs others: without a bound they could wait for each other for ever.
+        self._changes = asyncio.Semaphore(max(1, most_changes))
 
-    async def graph_of(self, thread_id: str) -> str | None:
-        """The graph that wrote the thread; None for a thread that does not exist."""
-        found = await self._saver.aget_tuple(thread_config(thread_id))
-        return cast("dict[str, str]", found.metadata).get(GRAPH_KEY, self._graphs.default) if found else None
+    async def create(
+        self,
+        thread_id: str,
+        metadata: Mapping[str, Any],
+        *,
+        graph_id: str | None = None,
+        ttl_seconds: int | None = None,
+        if_exists: Literal["raise", "do_nothing"] = "raise",
+    ) -> Thread:
+        if graph_id is not None:
+            self._graphs.require(graph_id)
+        async with self._pool.connection() as connection:
+            created = await threads.create(connection, thread_id, graph_id, metadata, ttl_seconds)
+            known = created or await threads.get(connection, thread_id)
+        if known is None or (created is None and if_exists == "raise"):
+            raise ThreadExists(f"thread_id={thread_id!r}: exists. Use if_exists=do_nothing, or another id.")
+        return known
 
-    async def state(self, thread_id: str) -> ThreadState:
-        name = await self._require_graph(thread_id)
-        config = thread_config(thread_id)
-        async with self._graphs.open(name, config, self._saver) as graph:
-            return thread_state(thread_id, name, await graph.aget_state(config))
+    async def get(self, thread_id: str) -> Thread:
+        async with self._pool.connection() as connection:
+            return _known(await threads.get(connection, thread_id), thread_id)
 
-    async def history(self, thread_id: str, limit: int, before: str | None) -> list[ThreadState]:
-        """Newest first, at most `limit`, all older than `before`."""
-        name = await self._require_graph(thread_id)
-        if before is not None:
-            await self._require_checkpoint(thread_id, before, field="before")
-        config = thread_config(thread_id)
-        older_than = thread_config(thread_id, before) if before else None
-        async with self._graphs.open(name, config, self._saver) as graph:
-            return [
-                thread_state(thread_id, name, snapshot)
-                async for snapshot in graph.aget_state_history(config, limit=limit, before=older_than)
-            ]
+    async def change(self, thread_id: str, metadata: Mapping[str, Any], ttl_seconds: int | None) -> Thread:
+        async with self._pool.connection() as connection:
+            return _known(await threads.change(connection, thread_id, metadata, ttl_seconds), thread_id)
 
-    async def roll_back(self, thread_id: str, checkpoint_id: str) -> ThreadState:
-        """Makes an earlier checkpoint the newest one; the history keeps all that came after it."""
-        name = await self._require_graph(thread_id)
-        async with self._leases.hold(thread_id):
-            await self._require_checkpoint(thread_id, checkpoint_id, field="checkpoint_id")
-            config = thread_config(thread_id, checkpoint_id)
-            config["metadata"] = {GRAPH_KEY: name}
-            async with self._graphs.open(name, config, self._saver) as graph:
-                head = await graph.aupdate_state(config, None, as_node="__copy__")
-                return thread_state(thread_id, name, await graph.aget_state(head))
+    async def search(self, wanted: Search) -> list[Thread]:
+        async with self._pool.connection() as connection:
+            return await threads.search(connection, wanted)
 
-    async def require_same_graph(self, thread_id: str, wanted: str | None) -> str:
-        """The graph a run on this thread uses; a thread stays with the graph that began it."""
-        begun_by = await self.graph_of(thread_id)
-        if begun_by and wanted and begun_by != wanted:
-            raise WrongGraph(
-                f"graph={wanted!r}: thread {thread_id} belongs to graph {begun_by!r}."
-                " Leave graph out, or use another thread_id.",
-                field="graph",
+    async def count(self, wanted: Search) -> int:
+        async with self._pool.connection() as connection:
+            return await threads.count(connection, wanted)
+
+    async def delete(self, thread_id: str) -> None:
+        """Erases the thread, its runs, events and checkpoints. A run in progress loses its claim and stops."""
+        async with self._pool.connection() as connection, connection.transaction():
+            running = await runs.unended(connection, thread_id)
+            if not await threads.delete(connection, thread_id):
+                raise UnknownThread(f"thread_id={thread_id!r}: no such thread.", field="thread_id")
+            for table in CHECKPOINT_TABLES:
+                await connection.execute(f"DELETE FROM {table} WHERE thread_id = %s".encode(), (thread_id,))  # noqa: S608  constants
+        self._signals.publish(ATTENTION, *(changed(run.run_id) for run in running))
+
+    async def state(
+        self, thread_id: str, checkpoint: Mapping[str, Any] | None = None, *, subgraphs: bool = False
+    ) -> StateSnapshot:
+        """The thread as it is now, or was at a checkpoint. Empty before its first run."""
+        thread = await self.get(thread_id)
+        config = thread_config(thread_id, checkpoint)
+        async with self._open(thread) as graph:
+            snapshot = await graph.aget_state(config, subgraphs=subgraphs)
+            if checkpoint and checkpoint.get("checkpoint_id"):
+                _refuse_unknown_checkpoint(snapshot, thread_id, checkpoint["checkpoint_id"])
+            return snapshot
+
+    async def states(self, found: Sequence[Thread]) -> dict[str, StateSnapshot]:
+        """The states of several threads; those of a graph that is not served here any more are left out."""
+        served = [thread for thread in found if thread.graph_id and self._graphs.serves(thread.graph_id)]
+        snapshots = await asyncio.gather(*(self._state_of(thread) for thread in served))
+        return {thread.thread_id: snapshot for thread, snapshot in zip(served, snapshots, strict=True)}
+
+    async def _state_of(self, thread: Thread) -> StateSnapshot:
+        async with self._open(thread) as graph:
+            return await graph.aget_state(thread_config(thread.thread_id))
+
+    async def history(
+        self,
+        thread_id: str,
+        limit: int,
+        before: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> list[StateSnapshot]:
+        """Newest first, at most `limit`, all older than the checkpoint `before`."""
+        thread = await self.get(thread_id)
+        if thread.graph_id is None:
+            return []
+        if before is not None and await self._saver.aget_tuple(thread_config(thread_id, before)) is None:
+            raise _unknown_checkpoint("before", before.get("checkpoint_id"), thread_id)
+        async with self._open(thread) as graph:
+            found = graph.aget_state_history(
+                thread_config(thread_id, checkpoint),
+                filter=dict(metadata) if metadata else None,
+                before=thread_config(thread_id, before) if before else None,
+                limit=limit,
             )
+            return [snapshot async for snapshot in found]
+
+    async def update_state(
+        self,
+        thread_id: str,
+        values: Any,
+        *,
+        as_node: str | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Writes values as if a node had returned them; from an older checkpoint this begins a branch.
+
+        Returns the configurable of the new checkpoint. Raises ThreadBusy while a run writes.
+        """
+        async with self._alone(thread_id) as (thread, connection), self._open(thread) as graph:
+            if thread.graph_id is None:
+                raise NoGraph(f"thread_id={thread_id!r}: has no graph yet. Run one on it first.", field="thread_id")
+            config = thread_config(thread_id, checkpoint)
+            config["metadata"] = {GRAPH_KEY: thread.graph_id}
+            if checkpoint and checkpoint.get("checkpoint_id"):
+                snapshot = await graph.aget_state(config)
+                _refuse_unknown_checkpoint(snapshot, thread_id, checkpoint["checkpoint_id"])
+            try:
+                head = await graph.aupdate_state(config, values, as_node=as_node)
+            except (InvalidUpdateError, ValueError, TypeError) as failure:
+                raise InvalidInput(
+                    f"values: graph {thread.graph_id!r} cannot take them ({type(failure).__name__})."
+                    " Name the node they come from with as_node, and send what that node may return.",
+                    field="values",
+                ) from failure
+            now = await graph.aget_state(thread_config(thread_id))
+            status = "interrupted" if now.next else "idle"
+            await threads.set_status(connection, thread_id, status, [item.id for item in now.interrupts])
+            return dict(head.get("configurable", {}))
+
+    async def roll_back(self, thread_id: str, checkpoint_id: str) -> StateSnapshot:
+        """Makes an earlier checkpoint the newest one; the history keeps all that came after it."""
+        # __copy__ is LangGraph's own name for a fork that changes nothing.
+        await self.update_state(thread_id, None, as_node="__copy__", checkpoint={"checkpoint_id": checkpoint_id})
+        return await self.state(thread_id)
+
+    async def graph_for(self, thread_id: str | None, wanted: str | None) -> str:
+        """The graph of a run: the thread's own, else the one asked for, else the first of langgraph.json."""
+        begun_by = None
+        if thread_id is not None and wanted is None:
+            async with self._pool.connection() as connection:
+                thread = await threads.get(connection, thread_id)
+            begun_by = thread.graph_id if thread else None
         name = begun_by or wanted or self._graphs.default
         self._graphs.require(name)
         return name
 
-    async def _require_graph(self, thread_id: str) -> str:
-        name = await self.graph_of(thread_id)
-        if name is None:
-            raise UnknownThread(f"thread_id={thread_id!r}: no such thread.", field="thread_id")
-        return name
+    @asynccontextmanager
+    async def _open(self, thread: Thread) -> AsyncGenerator[AnyGraph]:
+        name = thread.graph_id or self._graphs.default
+        async with self._graphs.open(name, thread_config(thread.thread_id), self._saver) as graph:
+            yield graph
 
-    async def _require_checkpoint(self, thread_id: str, checkpoint_id: str, field: str) -> None:
-        if await self._saver.aget_tuple(thread_config(thread_id, checkpoint_id)) is None:
-            raise UnknownCheckpoint(
-                f"{field}={checkpoint_id!r}: thread {thread_id} has no such checkpoint."
-                " GET its history for those it has.",
-                field=field,
-            )
+    @asynccontextmanager
+    async def _alone(self, thread_id: str) -> AsyncGenerator[tuple[Thread, Connection]]:
+        """The thread while nothing claims it, and the connection that holds its lock."""
+        async with self._changes, self._pool.connection() as connection, connection.transaction():
+            thread = _known(await threads.lock(connection, thread_id), thread_id)
+            if any(run.status == "running" for run in await runs.unended(connection, thread_id)):
+                raise ThreadBusy(
+                    "A run is writing to this thread. Wait for its end and send this request again.",
+                    field="thread_id",
+                    retry_after=RETRY_SECONDS,
+                )
+            yield thread, connection
 
 
-def thread_state(thread_id: str, graph: str, snapshot: StateSnapshot) -> ThreadState:
-    metadata = cast("dict[str, Any]", snapshot.metadata or {})
-    parent = cast("dict[str, Any]", snapshot.parent_config or {}).get("configurable", {})
-    return ThreadState(
-        thread_id=thread_id,
-        graph=graph,
-        checkpoint_id=cast("dict[str, Any]", snapshot.config)["configurable"]["checkpoint_id"],
-        parent_checkpoint_id=parent.get("checkpoint_id"),
-        created_at=snapshot.created_at,
-        step=metadata.get("step", -1),
-        source=metadata.get("source", ""),
-        next=snapshot.next,
-        interrupts=snapshot.interrupts,
-        values=snapshot.values,
+def _known(thread: Thread | None, thread_id: str) -> Thread:
+    if thread is None:
+        raise UnknownThread(f"thread_id={thread_id!r}: no such thread.", field="thread_id")
+    return thread
+
+
+def _refuse_unknown_checkpoint(snapshot: StateSnapshot, thread_id: str, checkpoint_id: str) -> None:
+    if snapshot.created_at is None:
+        raise _unknown_checkpoint("checkpoint_id", checkpoint_id, thread_id)
+
+
+def _unknown_checkpoint(field: str, checkpoint_id: object, thread_id: str) -> UnknownCheckpoint:
+    return UnknownCheckpoint(
+        f"{field}={checkpoint_id!r}: thread {thread_id} has no such checkpoint. GET its history for those it has.",
+        field=field,
     )

@@ -1,0 +1,110 @@
+"""Answers that follow a run: its events as SSE, or its end as JSON. Either survives the process that began it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+from uuid import UUID
+
+import orjson
+from fastapi import Response
+from fastapi.responses import StreamingResponse
+
+from app.runtime.problems import HandedOver, UnknownRun
+from app.runtime.results import Result
+from app.runtime.run_queue import Accepted
+from app.runtime.service import Service
+from app.runtime.stream_parts import to_json
+from app.tables.run_events import Event
+
+# A short run is answered in one piece. A longer one shows its Location first: with it a client finds the run again
+# when this process dies.
+AT_ONCE_SECONDS = 0.25
+HEARTBEAT_SECONDS = 5.0
+
+JSON = "application/json"
+SSE_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+def run_path(thread_id: str, run_id: UUID) -> str:
+    return f"/threads/{thread_id}/runs/{run_id}"
+
+
+def headers(thread_id: str, run_id: UUID, follow: str) -> dict[str, str]:
+    """What SDK clients reconnect with: `follow` is stream or join."""
+    path = run_path(thread_id, run_id)
+    return {"content-location": path, "location": f"{path}/{follow}"}
+
+
+def stream_answer(
+    service: Service, thread_id: str, run_id: UUID, after: int = 0, modes: frozenset[str] | None = None
+) -> StreamingResponse:
+    """The run's events with an id above `after`, at best of the given modes."""
+    return StreamingResponse(
+        _frames(service, run_id, after, modes),
+        media_type="text/event-stream",
+        headers={**SSE_HEADERS, **headers(thread_id, run_id, "stream")},
+    )
+
+
+async def _frames(service: Service, run_id: UUID, after: int, modes: frozenset[str] | None) -> AsyncGenerator[bytes]:
+    """Ends without `end` when the process leaves: the client asks for the run then, and reconnects."""
+    next_id = after + 1
+    try:
+        async for item in service.events.follow(run_id, after):
+            if item is None:
+                yield b": heartbeat\n\n"
+            elif isinstance(item, Event):
+                if item.id > next_id:
+                    yield _gap(next_id, item.id - 1)
+                next_id = item.id + 1
+                if modes is None or item.event.partition("|")[0].partition("/")[0] in modes:
+                    yield _frame(item.event, item.data, item.id)
+            else:
+                if next_id == after + 1 and not await service.events.kept(run_id):
+                    yield _gap(next_id, None)
+                if item.error:
+                    yield _frame("error", to_json(item.error))
+                yield _frame("end", b"null")
+    except UnknownRun:
+        yield _frame("error", to_json({"error": "rolled_back", "message": "The run was taken back."}))
+
+
+async def json_answer(service: Service, accepted: Accepted) -> Response:
+    """The thread's values when the run has ended; a run that failed is told of in the body, as the SDK expects."""
+    run = accepted.run
+    told = headers(run.thread_id, run.run_id, "join")
+    waiting = asyncio.ensure_future(service.results.of(accepted))
+    done, _ = await asyncio.wait((waiting,), timeout=AT_ONCE_SECONDS)
+    if done and not isinstance(waiting.exception(), HandedOver):
+        return Response(to_json(body_of(waiting.result())), media_type=JSON, headers=told)
+    return StreamingResponse(_slowly(waiting), media_type=JSON, headers=told)
+
+
+async def _slowly(waiting: asyncio.Future[Result]) -> AsyncGenerator[bytes]:
+    """Spaces before the JSON keep proxies and clients from giving up; HandedOver breaks the connection."""
+    try:
+        while not waiting.done():
+            yield b" "
+            await asyncio.wait((waiting,), timeout=HEARTBEAT_SECONDS)
+        try:
+            yield to_json(body_of(waiting.result()))
+        except UnknownRun as problem:
+            yield to_json({"__error__": {"error": "rolled_back", "message": problem.message}})
+    finally:
+        waiting.cancel()
+
+
+def body_of(result: Result) -> Any:
+    return {"__error__": result.error} if result.error else result.values
+
+
+def _frame(event: str, data: bytes, event_id: int | None = None) -> bytes:
+    first = b"" if event_id is None else b"id: %d\n" % event_id
+    return first + b"event: %s\ndata: %s\n\n" % (event.encode(), data)
+
+
+def _gap(first: int, last: int | None) -> bytes:
+    """Events that are not kept any more, or never were; an unknown number of them when `last` is null."""
+    return _frame("gap", orjson.dumps({"from": first, "to": last}))

@@ -1,0 +1,124 @@
+"""/threads/{thread_id}/runs: start, follow, list and cancel runs of a thread."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi.responses import StreamingResponse
+
+from app.api.dependencies import ERRORS, ReadyService
+from app.api.run_answers import headers, json_answer, stream_answer
+from app.api.run_bodies import ExistingRun, RunBody
+from app.api.values import THREAD_ID_PATTERN
+from app.runtime.run import Status
+from app.runtime.run_queue import Accepted
+from app.runtime.service import Service
+
+router = APIRouter(prefix="/threads/{thread_id}/runs", tags=["runs"], responses=ERRORS)
+
+ThreadId = Annotated[str, Path(pattern=THREAD_ID_PATTERN)]
+IdempotencyKey = Annotated[
+    str | None, Header(max_length=256, description="A repetition with the same key gets the first run's answer.")
+]
+# What a client says it has seen; anything that is no number of ours begins the stream anew.
+LastEventId = Annotated[str | None, Header(max_length=64)]
+
+
+async def _accept(service: Service, thread_id: str, body: RunBody, key: str | None, *, recorded: bool) -> Accepted:
+    graph_id = service.graphs.of_assistant(body.assistant_id)
+    return await service.queue.accept(body.run(thread_id, graph_id, recorded=recorded, idempotency_key=key))
+
+
+@router.post("", operation_id="create_run")
+async def create(
+    thread_id: ThreadId,
+    body: RunBody,
+    service: ReadyService,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> ExistingRun:
+    """Accepts a run and answers at once; it is executed whatever happens to this process."""
+    accepted = await _accept(service, thread_id, body, idempotency_key, recorded=True)
+    response.headers["content-location"] = headers(thread_id, accepted.run.run_id, "join")["content-location"]
+    return ExistingRun.of(accepted.run)
+
+
+@router.post("/wait", operation_id="wait_for_run")
+async def wait(
+    thread_id: ThreadId, body: RunBody, service: ReadyService, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Accepts a run and answers with the thread's values when it has ended."""
+    return await json_answer(service, await _accept(service, thread_id, body, idempotency_key, recorded=False))
+
+
+@router.post("/stream", operation_id="stream_run")
+async def stream(
+    thread_id: ThreadId, body: RunBody, service: ReadyService, idempotency_key: IdempotencyKey = None
+) -> StreamingResponse:
+    """Accepts a run and answers with its events as they happen."""
+    accepted = await _accept(service, thread_id, body, idempotency_key, recorded=True)
+    return stream_answer(service, thread_id, accepted.run.run_id)
+
+
+@router.get("", operation_id="list_runs")
+async def list_runs(
+    thread_id: ThreadId,
+    service: ReadyService,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    status: Status | None = None,
+) -> list[ExistingRun]:
+    """The thread's runs, newest first."""
+    await service.threads.get(thread_id)
+    return [ExistingRun.of(run) for run in await service.results.of_thread(thread_id, status, limit, offset)]
+
+
+@router.get("/{run_id}", operation_id="get_run")
+async def get(thread_id: ThreadId, run_id: UUID, service: ReadyService) -> ExistingRun:
+    """The run's status, and its error when it failed."""
+    return ExistingRun.of(await service.results.get(thread_id, run_id))
+
+
+@router.get("/{run_id}/join", operation_id="join_run")
+async def join(thread_id: ThreadId, run_id: UUID, service: ReadyService) -> Response:
+    """Waits for the run's end and answers with the thread's values."""
+    run = await service.results.get(thread_id, run_id)
+    return await json_answer(service, Accepted(run, new=False))
+
+
+@router.get("/{run_id}/stream", operation_id="join_run_stream")
+async def join_stream(
+    thread_id: ThreadId,
+    run_id: UUID,
+    service: ReadyService,
+    stream_mode: Annotated[list[str] | None, Query()] = None,
+    last_event_id: LastEventId = None,
+) -> StreamingResponse:
+    """The run's events after Last-Event-ID, or all of them."""
+    await service.results.get(thread_id, run_id)
+    after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) <= 18 else 0
+    return stream_answer(service, thread_id, run_id, after, _shown(stream_mode))
+
+
+@router.post("/{run_id}/cancel", operation_id="cancel_run", status_code=202)
+async def cancel(
+    thread_id: ThreadId,
+    run_id: UUID,
+    service: ReadyService,
+    response: Response,
+    wait: bool = False,
+    action: Literal["interrupt", "rollback"] = "interrupt",
+) -> None:
+    """Ends the run: what it stored is kept, or taken back with the run itself."""
+    await service.queue.cancel(thread_id, run_id, action)
+    if wait:
+        await service.results.ended(thread_id, run_id)
+        response.status_code = 204
+
+
+def _shown(modes: list[str] | None) -> frozenset[str] | None:
+    if not modes:
+        return None
+    return frozenset({"messages" if mode == "messages-tuple" else mode for mode in modes}) | {"metadata"}

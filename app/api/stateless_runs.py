@@ -1,0 +1,49 @@
+"""/runs: runs on a thread of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import uuid4
+
+from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
+
+from app.api.dependencies import ERRORS, ReadyService
+from app.api.run_answers import headers, json_answer, stream_answer
+from app.api.run_bodies import ExistingRun, StatelessRunBody
+from app.api.runs import IdempotencyKey
+from app.runtime.run_queue import Accepted
+from app.runtime.service import Service
+
+router = APIRouter(prefix="/runs", tags=["stateless runs"], responses=ERRORS)
+
+
+async def _accept(service: Service, body: StatelessRunBody, key: str | None, *, recorded: bool) -> Accepted:
+    graph_id = service.graphs.of_assistant(body.assistant_id)
+    new = body.run(str(uuid4()), graph_id, recorded=recorded, idempotency_key=key)
+    return await service.queue.accept(replace(new, create_thread=True, thread_ttl_seconds=body.ttl_seconds))
+
+
+@router.post("", operation_id="create_stateless_run")
+async def create(
+    body: StatelessRunBody, service: ReadyService, response: Response, idempotency_key: IdempotencyKey = None
+) -> ExistingRun:
+    """Accepts a run and answers at once."""
+    run = (await _accept(service, body, idempotency_key, recorded=True)).run
+    response.headers["content-location"] = headers(run.thread_id, run.run_id, "join")["content-location"]
+    return ExistingRun.of(run)
+
+
+@router.post("/wait", operation_id="wait_for_stateless_run")
+async def wait(body: StatelessRunBody, service: ReadyService, idempotency_key: IdempotencyKey = None) -> Response:
+    """Accepts a run and answers with its values when it has ended."""
+    return await json_answer(service, await _accept(service, body, idempotency_key, recorded=False))
+
+
+@router.post("/stream", operation_id="stream_stateless_run")
+async def stream(
+    body: StatelessRunBody, service: ReadyService, idempotency_key: IdempotencyKey = None
+) -> StreamingResponse:
+    """Accepts a run and answers with its events as they happen."""
+    run = (await _accept(service, body, idempotency_key, recorded=True)).run
+    return stream_answer(service, run.thread_id, run.run_id)

@@ -1,0 +1,128 @@
+"""Keeps this process's claims, finds those of dead ones, and gives up what failed too often."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Literal
+from uuid import UUID
+
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+
+from app.observability.metrics import Metrics
+from app.runtime.database import Pool
+from app.runtime.run import CancelAction
+from app.runtime.signals import Signals
+from app.runtime.topics import WORK, changed
+from app.tables import runs
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 10.0  # a killed process holds its runs for at most this long
+RENEW_SECONDS = 3.0  # two renewals may fail before a lease ends
+RETRY_SECONDS = 0.5
+REAP_SECONDS = 1.0
+MOST_FAILURES = 10
+GIVEN_UP = {"error": "gave_up", "message": f"The run lost its worker or its database {MOST_FAILURES + 1} times."}
+
+Loss = Literal["interrupt", "rollback", "lost"]
+
+
+class LeaseKeeper:
+    """Renews what `held` names in one statement; tells `lose` what is gone or to be cancelled.
+
+    A claim's own end is counted from before the renewal was sent, on this process's monotonic clock: it comes before
+    the database's end, whatever the delay and whatever either wall clock says.
+    """
+
+    def __init__(self, pool: Pool, held: Callable[[], Mapping[UUID, int]], lose: Callable[[UUID, Loss], None]) -> None:
+        self._pool = pool
+        self._held = held
+        self._lose = lose
+        self._ends: dict[UUID, float] = {}
+        self._look = asyncio.Event()
+
+    def began(self, run_id: UUID, asked_at: float) -> None:
+        """A claim that was asked for at `asked_at`, in the event loop's time."""
+        self._ends[run_id] = asked_at + LEASE_SECONDS
+
+    def ended(self, run_id: UUID) -> None:
+        self._ends.pop(run_id, None)
+
+    def holds(self, run_id: UUID) -> bool:
+        """Whether the claim is certainly still ours."""
+        return self.end_of(run_id) > asyncio.get_running_loop().time()
+
+    def end_of(self, run_id: UUID) -> float:
+        """In the event loop's time."""
+        return self._ends.get(run_id, 0)
+
+    def look_now(self) -> None:
+        """Renews at once, which also reads what cancellations were asked for."""
+        self._look.set()
+
+    async def keep_forever(self) -> None:
+        wait = RENEW_SECONDS
+        while True:
+            try:
+                await asyncio.wait_for(self._look.wait(), wait)
+            except TimeoutError:
+                pass
+            self._look.clear()
+            wait = RENEW_SECONDS
+            held = dict(self._held())
+            if held:
+                try:
+                    async with asyncio.timeout(RENEW_SECONDS):
+                        await self._renew(held)
+                except (OperationalError, PoolTimeout, TimeoutError) as failure:
+                    log.warning("leases not renewed", extra={"fields": {"error": type(failure).__name__}})
+                    wait = RETRY_SECONDS
+            self._drop_overdue()
+
+    async def _renew(self, held: Mapping[UUID, int]) -> None:
+        asked_at = asyncio.get_running_loop().time()
+        async with self._pool.connection() as connection:
+            kept: Mapping[UUID, CancelAction | None] = await runs.renew(connection, held, LEASE_SECONDS)
+        for run_id in held.keys() & self._ends.keys():
+            if run_id not in kept:
+                self._lose(run_id, "lost")
+                continue
+            self._ends[run_id] = asked_at + LEASE_SECONDS
+            action = kept[run_id]
+            if action:
+                self._lose(run_id, action)
+
+    def _drop_overdue(self) -> None:
+        for run_id in [run_id for run_id in self._ends if not self.holds(run_id)]:
+            self._lose(run_id, "lost")
+
+
+class Reaper:
+    """Every process runs one; the rows that one has locked are skipped by the others."""
+
+    def __init__(self, pool: Pool, signals: Signals, metrics: Metrics) -> None:
+        self._pool = pool
+        self._signals = signals
+        self._metrics = metrics
+
+    async def reap_forever(self) -> None:
+        while True:
+            try:
+                await self.reap()
+            except (OperationalError, PoolTimeout) as failure:
+                log.warning("nothing reaped", extra={"fields": {"error": type(failure).__name__}})
+            await asyncio.sleep(REAP_SECONDS)
+
+    async def reap(self) -> None:
+        async with self._pool.connection() as connection:
+            orphans = await runs.reap(connection)
+            dead = await runs.give_up(connection, MOST_FAILURES, GIVEN_UP)
+        if orphans:
+            log.warning("runs of a lost worker", extra={"fields": {"runs": [str(run_id) for run_id, _ in orphans]}})
+            self._signals.publish(WORK)
+        if dead:
+            log.error("runs given up", extra={"fields": {"runs": [str(run_id) for run_id in dead]}})
+            self._signals.publish(*(changed(run_id) for run_id in dead))

@@ -1,0 +1,140 @@
+"""What a run is: what was asked, what the database keeps, and what a worker holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal, cast
+from uuid import UUID
+
+import orjson
+
+Status = Literal["pending", "running", "success", "error", "timeout", "interrupted", "cancelled"]
+Priority = Literal["high", "normal", "low"]
+Strategy = Literal["reject", "interrupt", "rollback", "enqueue"]
+Durability = Literal["sync", "async", "exit"]
+CancelAction = Literal["interrupt", "rollback"]
+
+ENDED: frozenset[str] = frozenset({"success", "error", "timeout", "interrupted", "cancelled"})
+
+# Seconds that a priority stands behind one above it: so a low run waits at most this long for newer high ones.
+HANDICAP_SECONDS: dict[Priority, int] = {"high": 0, "normal": 30, "low": 120}
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to run. Kept as bytes: it holds the user's words, which no column may show."""
+
+    input: Any = None
+    command: dict[str, Any] | None = None  # {"resume", "update", "goto"}
+    config: dict[str, Any] = field(default_factory=dict[str, Any])
+    context: dict[str, Any] | None = None
+    checkpoint: dict[str, Any] | None = None  # where to begin, when not at the thread's newest
+    stream_modes: tuple[str, ...] = ("values",)
+    subgraphs: bool = False
+    interrupt_before: list[str] | Literal["*"] | None = None
+    interrupt_after: list[str] | Literal["*"] | None = None
+    durability: Durability = "sync"
+    timeout_seconds: float | None = None
+
+    def encoded(self) -> bytes:
+        # What equals its default need not be stored nor read back.
+        return orjson.dumps({key: value for key, value in asdict(self).items() if value != getattr(EMPTY, key)})
+
+    @classmethod
+    def decoded(cls, stored: bytes) -> RunRequest:
+        values = cast("dict[str, Any]", orjson.loads(stored))
+        if "stream_modes" in values:
+            values["stream_modes"] = tuple(values["stream_modes"])
+        return cls(**values)
+
+    @property
+    def is_resume(self) -> bool:
+        return self.command is not None and self.command.get("resume") is not None
+
+
+EMPTY = RunRequest()
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run to accept."""
+
+    run_id: UUID
+    thread_id: str
+    graph_id: str
+    assistant_id: str
+    request: RunRequest
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    thread_metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    strategy: Strategy = "enqueue"
+    priority: Priority = "normal"
+    after_seconds: float = 0
+    idempotency_key: str | None = None
+    create_thread: bool = False
+    thread_ttl_seconds: int | None = None  # of a thread that is made for it
+    recorded: bool = True
+    trace_context: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its row shows it to callers."""
+
+    run_id: UUID
+    thread_id: str
+    graph_id: str
+    assistant_id: str
+    status: Status
+    metadata: dict[str, Any]
+    strategy: Strategy
+    priority: Priority
+    recorded: bool
+    fence: int
+    failures: int
+    dead_letter: bool
+    error: dict[str, str] | None
+    request: bytes
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right of one worker to execute a run, until a newer fence exists."""
+
+    run_id: UUID
+    thread_id: str
+    graph_id: str
+    request: RunRequest
+    recorded: bool
+    fence: int
+    failures: int
+    trace_context: str | None
+    cancel_action: CancelAction | None  # asked for while no worker had it
+    waited_seconds: float
+
+    @property
+    def is_first(self) -> bool:
+        return self.fence == 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an execution ended. `interrupts` are ids of the questions that wait for an answer."""
+
+    status: Status
+    values: Any = None
+    error: dict[str, str] | None = None
+    interrupts: tuple[str, ...] = ()
+    has_next: bool = False  # stopped before the graph's end: a breakpoint or a question
+
+    @property
+    def thread_status(self) -> Literal["idle", "interrupted", "error"]:
+        if self.status in {"error", "timeout"}:
+            return "error"
+        return "interrupted" if self.has_next else "idle"

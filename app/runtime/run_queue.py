@@ -1,0 +1,244 @@
+"""Accepts runs and cancellations: one transaction each, under the thread's lock, so that two can never disagree."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from psycopg.errors import UniqueViolation
+
+from app.runtime.database import Pool
+from app.runtime.leases import LEASE_SECONDS
+from app.runtime.problems import (
+    KeyReused,
+    NothingToAnswer,
+    QueueFull,
+    RunEnded,
+    ThreadBusy,
+    UnknownRun,
+    UnknownThread,
+    WrongGraph,
+)
+from app.runtime.run import CancelAction, Claim, NewRun, Outcome, Run
+from app.runtime.signals import Signals
+from app.runtime.topics import ATTENTION, WORK, changed
+from app.runtime.worker import Worker
+from app.tables import runs, threads
+from app.tables.runs import Connection
+from app.tables.threads import Thread
+
+RETRY_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """`new` is false for the repetition of a request with an idempotency key.
+
+    `ending` is there when this process executes the run: None as its result says that the run goes on elsewhere.
+    """
+
+    run: Run
+    new: bool = True
+    ending: asyncio.Future[Outcome | None] | None = None
+
+
+@dataclass
+class _Cancelled:
+    """What the strategy did to other runs, to be told after the commit."""
+
+    run_ids: list[UUID] = field(default_factory=list[UUID])
+
+
+class RunQueue:
+    """The way into the runs table. `worker` is this process's, or None where only the API runs."""
+
+    def __init__(self, pool: Pool, signals: Signals, worker: Worker | None, most_pending: int) -> None:
+        self._pool = pool
+        self._signals = signals
+        self._worker = worker
+        self._most_pending = most_pending
+
+    async def accept(self, new: NewRun) -> Accepted:
+        """Keeps a run, or answers with the one that its idempotency key already has.
+
+        Raises QueueFull, UnknownThread, ThreadBusy, WrongGraph, NothingToAnswer, KeyReused.
+        """
+        digest = _digest(new)
+        worker = self._worker if not new.after_seconds else None
+        reserved = worker.reserve() if worker else None
+        asked_at = asyncio.get_running_loop().time()
+        claimed = False
+        cancelled = _Cancelled()
+        try:
+            async with self._pool.connection() as connection:
+                if new.idempotency_key:
+                    known = await _known(connection, new.idempotency_key, digest)
+                    if known:
+                        return known
+                if reserved is None:
+                    await self._refuse_overload(connection)
+                try:
+                    run = await self._insert(connection, new, digest, reserved, cancelled)
+                except UniqueViolation:
+                    # The same key at the same moment, in another process.
+                    known = await _known(connection, new.idempotency_key, digest) if new.idempotency_key else None
+                    if known is None:
+                        raise
+                    return known
+            claimed = run.status == "running"
+        finally:
+            if worker and reserved and not claimed:
+                worker.free()
+        ending = worker.begin(_claim(run, new), asked_at) if claimed and worker else None
+        if not claimed:
+            self._signals.publish(WORK)
+        if cancelled.run_ids:
+            self._signals.publish(ATTENTION, *(changed(run_id) for run_id in cancelled.run_ids))
+        return Accepted(run, ending=ending)
+
+    async def cancel(self, thread_id: str | None, run_id: UUID, action: CancelAction) -> None:
+        """Ends a pending run at once; asks the worker of a running one. Raises UnknownRun, RunEnded."""
+        async with self._pool.connection() as connection, connection.transaction():
+            run = await runs.get(connection, run_id)
+            if run is None or (thread_id is not None and run.thread_id != thread_id):
+                raise UnknownRun(f"run_id={run_id}: no such run.", field="run_id")
+            thread = await threads.lock(connection, run.thread_id)
+            found = [other for other in await runs.unended(connection, run.thread_id) if other.run_id == run_id]
+            if thread is None or not found:
+                raise RunEnded(f"run_id={run_id}: the run has ended already.", field="run_id")
+            await _stop(connection, found, action)
+            if found[0].status == "pending" and not [
+                other for other in await runs.unended(connection, run.thread_id) if other.run_id != run_id
+            ]:
+                status = "interrupted" if thread.interrupts else "idle"
+                await threads.set_status(connection, run.thread_id, status, thread.interrupts)
+        self._signals.publish(ATTENTION, WORK, changed(run_id))
+
+    async def _refuse_overload(self, connection: Connection) -> None:
+        if await runs.pending_at_most(connection, self._most_pending) >= self._most_pending:
+            raise QueueFull(
+                f"{self._most_pending} runs are waiting already. Send this again later.", retry_after=RETRY_SECONDS
+            )
+
+    async def _insert(
+        self, connection: Connection, new: NewRun, digest: bytes, worker: UUID | None, cancelled: _Cancelled
+    ) -> Run:
+        if new.create_thread:
+            if new.request.is_resume:
+                await _refuse_answer_to_nothing(connection, new)
+            else:
+                run = await runs.insert_with_thread(connection, new, digest, worker, LEASE_SECONDS)
+                if run:
+                    return run
+        async with connection.transaction():
+            thread = await threads.lock(connection, new.thread_id)
+            if thread is None:
+                raise UnknownThread(f"thread_id={new.thread_id!r}: no such thread.", field="thread_id")
+            _refuse_other_graph(thread, new)
+            others = await runs.unended(connection, new.thread_id)
+            if new.request.is_resume:
+                _refuse_second_answer(thread, others, new)
+            if others and new.strategy == "reject":
+                raise ThreadBusy(
+                    "Another run is writing to this thread. Wait for its answer, or choose another multitask_strategy.",
+                    field="multitask_strategy",
+                    retry_after=RETRY_SECONDS,
+                )
+            if new.strategy in {"interrupt", "rollback"}:
+                await _stop(connection, others, "rollback" if new.strategy == "rollback" else "interrupt")
+                cancelled.run_ids += [run.run_id for run in others]
+            await threads.make_busy(connection, new.thread_id, new.graph_id, new.thread_metadata)
+            return await runs.insert(connection, new, digest, None if others else worker, LEASE_SECONDS)
+
+
+def _claim(run: Run, new: NewRun) -> Claim:
+    return Claim(
+        run_id=run.run_id,
+        thread_id=run.thread_id,
+        graph_id=run.graph_id,
+        request=new.request,
+        recorded=run.recorded,
+        fence=run.fence,
+        failures=0,
+        trace_context=new.trace_context,
+        cancel_action=None,
+        waited_seconds=0,
+    )
+
+
+async def _stop(connection: Connection, others: Sequence[Run], action: CancelAction) -> None:
+    pending = [run.run_id for run in others if run.status == "pending"]
+    running = [run.run_id for run in others if run.status == "running"]
+    # One that waits for a second attempt has checkpoints: only a worker can take them back.
+    begun = [run.run_id for run in others if run.status == "pending" and run.fence]
+    if action == "rollback":
+        await runs.delete(connection, [run_id for run_id in pending if run_id not in begun])
+        await runs.mark_for_rollback(connection, begun)
+    else:
+        await runs.cancel_pending(connection, pending)
+    await runs.ask_to_cancel(connection, running, action)
+
+
+async def _known(connection: Connection, key: str, digest: bytes) -> Accepted | None:
+    found = await runs.accepted_before(connection, key)
+    if found is None:
+        return None
+    run, first_digest = found
+    if first_digest != digest:
+        raise KeyReused(
+            f"Idempotency-Key {key!r} belongs to another request (run {run.run_id}). Use a new key.",
+            field="Idempotency-Key",
+        )
+    return Accepted(run, new=False)
+
+
+async def _refuse_answer_to_nothing(connection: Connection, new: NewRun) -> None:
+    if await threads.get(connection, new.thread_id) is None:
+        raise NothingToAnswer(
+            f"command.resume: thread {new.thread_id} does not exist, so nothing waits there for an answer.",
+            field="command.resume",
+        )
+
+
+def _refuse_other_graph(thread: Thread, new: NewRun) -> None:
+    if thread.graph_id and thread.graph_id != new.graph_id:
+        raise WrongGraph(
+            f"graph={new.graph_id!r}: thread {new.thread_id} belongs to graph {thread.graph_id!r}."
+            " Leave graph out, or use another thread_id.",
+            field="graph",
+        )
+
+
+def _refuse_second_answer(thread: Thread, others: Sequence[Run], new: NewRun) -> None:
+    """A question takes one answer: the first that is accepted."""
+    if thread.status != "interrupted" or not thread.interrupts or others:
+        raise NothingToAnswer(
+            f"command.resume: no question of thread {new.thread_id} waits for an answer"
+            " (it was answered already, or never asked).",
+            field="command.resume",
+        )
+    answer: Any = new.request.command["resume"] if new.request.command else None
+    if isinstance(answer, dict) and _names_interrupts(cast("dict[str, Any]", answer)):
+        unknown = sorted(cast("dict[str, Any]", answer).keys() - set(thread.interrupts))
+        if unknown:
+            raise NothingToAnswer(
+                f"command.resume: no question {unknown[0]!r} waits on thread {new.thread_id}."
+                f" Waiting: {', '.join(thread.interrupts)}.",
+                field="command.resume",
+            )
+
+
+def _names_interrupts(answer: dict[str, Any]) -> bool:
+    """LangGraph's rule: a map whose keys are all ids (xxh3-128 in hexadecimal) answers by id, any other is an answer."""
+    return bool(answer) and all(len(key) == 32 and set(key) <= set("0123456789abcdef") for key in answer)
+
+
+def _digest(new: NewRun) -> bytes:
+    """Of all that makes two requests the same, for the idempotency key. A made-up thread id is not part of it."""
+    parts = [new.graph_id, new.assistant_id, new.strategy, new.priority, new.metadata]
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS) + new.request.encoded()).digest()

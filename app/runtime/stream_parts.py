@@ -1,0 +1,76 @@
+"""LangGraph's stream parts as the events that SDK clients know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import orjson
+from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
+from pydantic_core import to_jsonable_python
+
+# What a client may ask for, and the mode of LangGraph that gives it.
+MODES = {
+    "values": "values",
+    "updates": "updates",
+    "messages": "messages",
+    "messages-tuple": "messages",
+    "custom": "custom",
+    "tasks": "tasks",
+    "checkpoints": "checkpoints",
+    "debug": "debug",
+}
+
+
+def graph_modes(wanted: Sequence[str]) -> list[str]:
+    """LangGraph's modes for those of a client; always with values, which the run's result is taken from."""
+    return list(dict.fromkeys(["values", *(MODES[mode] for mode in wanted)]))
+
+
+def to_json(value: Any) -> bytes:
+    """Any state as JSON: messages and models by their own rules, what has none by its text."""
+    try:
+        return orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError):
+        # Numbers beyond 64 bits, sets of models and other rare things that orjson refuses.
+        return orjson.dumps(to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null"))
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, BaseMessage):
+        return value.model_dump()
+    return to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null")
+
+
+class EventMaker:
+    """Makes the events of one run. `messages` are joined token by token, so it has a memory."""
+
+    def __init__(self, wanted: Sequence[str], subgraphs: bool) -> None:
+        self._wanted = frozenset(wanted)
+        self._subgraphs = subgraphs
+        self._joined: dict[str, BaseMessage] = {}
+
+    def events(self, namespace: tuple[str, ...], mode: str, part: Any) -> Iterator[tuple[str, bytes]]:
+        """(event, JSON data) pairs for a part; none when the client did not ask for its mode."""
+        suffix = "|" + "|".join(namespace) if namespace else ""
+        if mode == "messages":
+            yield from self._message_events(suffix, part)
+        elif mode in self._wanted:
+            yield mode + suffix, to_json(part)
+
+    def _message_events(self, suffix: str, part: Any) -> Iterator[tuple[str, bytes]]:
+        if "messages-tuple" in self._wanted:
+            yield "messages" + suffix, to_json(part)
+        if "messages" in self._wanted:
+            message, metadata = cast("tuple[BaseMessage, dict[str, Any]]", part)
+            key = message.id or ""
+            known = self._joined.get(key)
+            if known is None:
+                yield "messages/metadata" + suffix, to_json({key: {"metadata": metadata}})
+            if isinstance(message, BaseMessageChunk):
+                both = cast("BaseMessage", known + message) if isinstance(known, BaseMessageChunk) else message
+                self._joined[key] = both
+                yield "messages/partial" + suffix, to_json([message_chunk_to_message(cast("Any", both))])
+            else:
+                self._joined[key] = message
+                yield "messages/complete" + suffix, to_json([message])

@@ -1,0 +1,344 @@
+"""The runs table: acceptance, claims, leases and ends. The database's clock is the only one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run, RunRequest
+
+Connection = AsyncConnection[DictRow]
+
+COLUMNS = (
+    "run_id, thread_id, graph_id, assistant_id, status, metadata, strategy, priority, recorded,"
+    " fence, failures, dead_letter, error, request, created_at, updated_at"
+)
+
+# With a worker the run is claimed in the act: the process that accepts it has a free slot and an empty queue.
+_INSERT = """
+    INSERT INTO runs (
+        run_id, thread_id, graph_id, assistant_id, status, request, metadata, strategy, recorded,
+        idempotency_key, request_digest, trace_context, available_at, rank, priority,
+        fence, worker, lease_until, started_at)
+    SELECT
+        %(run_id)s, %(thread_id)s, %(graph_id)s, %(assistant_id)s, claimed.status, %(request)s, %(metadata)s,
+        %(strategy)s, %(recorded)s, %(idempotency_key)s, %(digest)s, %(trace_context)s,
+        now() + make_interval(secs => %(after)s), now() + make_interval(secs => %(after)s + %(handicap)s), %(priority)s,
+        claimed.fence, %(worker)s, claimed.lease_until, claimed.started_at
+    FROM (
+        SELECT 'pending' AS status, 0 AS fence, NULL::timestamptz AS lease_until, NULL::timestamptz AS started_at
+        WHERE %(worker)s::uuid IS NULL
+        UNION ALL
+        SELECT 'running', 1, now() + make_interval(secs => %(lease)s), now() WHERE %(worker)s::uuid IS NOT NULL
+    ) AS claimed
+"""
+INSERT = f"{_INSERT} RETURNING {COLUMNS}"
+INSERT_WITH_THREAD = f"""
+    WITH thread AS (
+        INSERT INTO threads (thread_id, graph_id, status, metadata, ttl_seconds)
+        VALUES (%(thread_id)s, %(graph_id)s, 'busy', %(thread_metadata)s, %(ttl)s)
+        ON CONFLICT DO NOTHING
+        RETURNING thread_id
+    )
+    {_INSERT}, thread RETURNING {COLUMNS}
+"""  # noqa: S608  constants of this module
+
+# Within a thread the order is that of acceptance. Both rows are locked, so a thread that is being changed by hand is
+# passed over; the unique index on running runs decides whatever two snapshots could not see of each other.
+CLAIM = """
+    WITH next AS (
+        SELECT runs.run_id, runs.thread_id FROM runs JOIN threads USING (thread_id)
+        WHERE runs.status = 'pending' AND runs.available_at <= now()
+            AND NOT EXISTS (
+                SELECT FROM runs AS other
+                WHERE other.thread_id = runs.thread_id
+                    AND (other.status = 'running' OR (other.status = 'pending' AND other.number < runs.number))
+            )
+        ORDER BY runs.rank, runs.number
+        LIMIT %(limit)s
+        FOR UPDATE OF runs, threads SKIP LOCKED
+    ), busy AS (
+        UPDATE threads SET status = 'busy', updated_at = now() FROM next WHERE threads.thread_id = next.thread_id
+    )
+    UPDATE runs SET
+        status = 'running', worker = %(worker)s, fence = fence + 1, updated_at = now(),
+        lease_until = now() + make_interval(secs => %(lease)s), started_at = coalesce(started_at, now())
+    FROM next WHERE runs.run_id = next.run_id
+    RETURNING runs.*, extract(epoch FROM now() - greatest(created_at, available_at))::float AS waited_seconds
+"""
+
+RENEW = """
+    UPDATE runs SET lease_until = now() + make_interval(secs => %(lease)s)
+    FROM unnest(%(run_ids)s::uuid[], %(fences)s::bigint[]) AS held (run_id, fence)
+    WHERE runs.run_id = held.run_id AND runs.fence = held.fence AND runs.status = 'running'
+    RETURNING runs.run_id, runs.cancel_action
+"""
+
+# The thread is locked before the run, as acceptance does: two orders would deadlock.
+FINISH = """
+    WITH thread AS (
+        SELECT thread_id FROM threads WHERE thread_id = %(thread_id)s FOR UPDATE
+    ), ended AS (
+        UPDATE runs SET
+            status = %(status)s, error = %(error)s, worker = NULL, lease_until = NULL,
+            cancel_action = NULL, ended_at = now(), updated_at = now()
+        FROM thread
+        WHERE runs.thread_id = thread.thread_id AND run_id = %(run_id)s AND fence = %(fence)s
+            AND runs.status = 'running'
+        RETURNING run_id
+    ), settled AS (
+        UPDATE threads SET
+            status = CASE
+                WHEN EXISTS (
+                    SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending' AND run_id <> %(run_id)s
+                ) THEN 'busy' ELSE %(thread_status)s END,
+            interrupts = %(interrupts)s, updated_at = now()
+        FROM ended WHERE threads.thread_id = %(thread_id)s
+    )
+    SELECT run_id FROM ended
+"""
+
+# Back into the queue in the old place. A hand-over counts no failure; a lost connection does, and waits longer each time.
+RELEASE = """
+    UPDATE runs SET
+        status = 'pending', worker = NULL, lease_until = NULL, failures = failures + %(failed)s, updated_at = now(),
+        available_at = now() + make_interval(secs => %(after)s)
+    WHERE run_id = %(run_id)s AND fence = %(fence)s AND status = 'running'
+    RETURNING run_id
+"""
+
+REAP = """
+    WITH expired AS (
+        SELECT run_id FROM runs WHERE status = 'running' AND lease_until < now()
+        ORDER BY run_id LIMIT 1000 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE runs SET
+        status = 'pending', worker = NULL, lease_until = NULL, failures = failures + 1, updated_at = now(),
+        available_at = now() + make_interval(secs => least(power(2, failures) - 1, 30))
+    FROM expired WHERE runs.run_id = expired.run_id
+    RETURNING runs.run_id, runs.failures
+"""
+
+
+def claim_of(row: Mapping[str, Any]) -> Claim:
+    """A claim from a row that was just claimed."""
+    return Claim(
+        run_id=row["run_id"],
+        thread_id=row["thread_id"],
+        graph_id=row["graph_id"],
+        request=RunRequest.decoded(bytes(row["request"])),
+        recorded=row["recorded"],
+        fence=row["fence"],
+        failures=row["failures"],
+        trace_context=row["trace_context"],
+        cancel_action=row["cancel_action"],
+        waited_seconds=row["waited_seconds"],
+    )
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    return Run(**{name: row[name] for name in Run.__dataclass_fields__})
+
+
+async def insert(connection: Connection, new: NewRun, digest: bytes, worker: UUID | None, lease_seconds: float) -> Run:
+    """Accepts a run on a thread that exists and is locked by the caller."""
+    cursor = await connection.execute(INSERT, _insert_values(new, digest, worker, lease_seconds))
+    return _run(cast("DictRow", await cursor.fetchone()))
+
+
+async def insert_with_thread(
+    connection: Connection, new: NewRun, digest: bytes, worker: UUID | None, lease_seconds: float
+) -> Run | None:
+    """Accepts a run and makes its thread in one statement; None when the thread exists."""
+    values = _insert_values(new, digest, worker, lease_seconds)
+    row = await (await connection.execute(INSERT_WITH_THREAD, values)).fetchone()
+    return _run(row) if row else None
+
+
+def _insert_values(new: NewRun, digest: bytes, worker: UUID | None, lease_seconds: float) -> dict[str, Any]:
+    return {
+        "run_id": new.run_id,
+        "thread_id": new.thread_id,
+        "graph_id": new.graph_id,
+        "assistant_id": new.assistant_id,
+        "request": new.request.encoded(),
+        "metadata": Jsonb(new.metadata),
+        "thread_metadata": Jsonb(new.thread_metadata),
+        "strategy": new.strategy,
+        "ttl": new.thread_ttl_seconds,
+        "recorded": new.recorded,
+        "idempotency_key": new.idempotency_key,
+        "digest": digest if new.idempotency_key else None,
+        "trace_context": new.trace_context,
+        "after": new.after_seconds,
+        "handicap": HANDICAP_SECONDS[new.priority],
+        "priority": new.priority,
+        "worker": worker,
+        "lease": lease_seconds,
+    }
+
+
+async def get(connection: Connection, run_id: UUID) -> Run | None:
+    row = await (await connection.execute(f"SELECT {COLUMNS} FROM runs WHERE run_id = %s", (run_id,))).fetchone()  # noqa: S608  a constant
+    return _run(row) if row else None
+
+
+async def accepted_before(connection: Connection, key: str) -> tuple[Run, bytes] | None:
+    """The run that an idempotency key belongs to, and the digest of its request."""
+    query = f"SELECT {COLUMNS}, request_digest FROM runs WHERE idempotency_key = %s"  # noqa: S608  a constant
+    row = await (await connection.execute(query, (key,))).fetchone()
+    return (_run(row), bytes(row["request_digest"])) if row else None
+
+
+async def of_thread(connection: Connection, thread_id: str, status: str | None, limit: int, offset: int) -> list[Run]:
+    """Newest first."""
+    query = f"""
+        SELECT {COLUMNS} FROM runs WHERE thread_id = %s AND (%s::text IS NULL OR status = %s)
+        ORDER BY number DESC LIMIT %s OFFSET %s
+    """  # noqa: S608  a constant
+    cursor = await connection.execute(query, (thread_id, status, status, limit, offset))
+    return [_run(row) for row in await cursor.fetchall()]
+
+
+async def unended(connection: Connection, thread_id: str) -> list[Run]:
+    """The thread's pending and running runs, oldest first."""
+    query = f"SELECT {COLUMNS} FROM runs WHERE thread_id = %s AND status IN ('pending', 'running') ORDER BY number"  # noqa: S608  a constant
+    return [_run(row) for row in await (await connection.execute(query, (thread_id,))).fetchall()]
+
+
+async def claim(connection: Connection, worker: UUID, limit: int, lease_seconds: float) -> list[Claim]:
+    """Up to `limit` runs, best rank first. Raises UniqueViolation when another process was quicker on a thread."""
+    values = {"worker": worker, "limit": limit, "lease": lease_seconds}
+    rows = await (await connection.execute(CLAIM, values)).fetchall()
+    return [claim_of(row) for row in sorted(rows, key=lambda row: (row["rank"], row["number"]))]
+
+
+async def renew(
+    connection: Connection, held: Mapping[UUID, int], lease_seconds: float
+) -> dict[UUID, CancelAction | None]:
+    """Those still held, each with the cancellation asked of it."""
+    values = {"run_ids": list(held.keys()), "fences": list(held.values()), "lease": lease_seconds}
+    rows = await (await connection.execute(RENEW, values)).fetchall()
+    return {row["run_id"]: row["cancel_action"] for row in rows}
+
+
+async def finish(connection: Connection, claim: Claim, outcome: Outcome) -> bool:
+    """Ends a run and settles its thread; false when a newer claim exists."""
+    values = {
+        "run_id": claim.run_id,
+        "thread_id": claim.thread_id,
+        "fence": claim.fence,
+        "status": outcome.status,
+        "error": Jsonb(outcome.error) if outcome.error else None,
+        "thread_status": outcome.thread_status,
+        "interrupts": list(outcome.interrupts),
+    }
+    return await (await connection.execute(FINISH, values)).fetchone() is not None
+
+
+async def release(connection: Connection, claim: Claim, *, failed: bool, after_seconds: float = 0) -> bool:
+    """Gives a claim back; false when it was not held any more."""
+    values = {"run_id": claim.run_id, "fence": claim.fence, "failed": int(failed), "after": after_seconds}
+    return await (await connection.execute(RELEASE, values)).fetchone() is not None
+
+
+async def take_back(connection: Connection, claim: Claim) -> bool:
+    """Deletes a run that was rolled back; its thread is again what it was before."""
+    query = """
+        WITH thread AS (
+            SELECT thread_id, interrupts FROM threads WHERE thread_id = %(thread_id)s FOR UPDATE
+        ), gone AS (
+            DELETE FROM runs USING thread
+            WHERE runs.thread_id = thread.thread_id AND run_id = %(run_id)s AND fence = %(fence)s
+                AND runs.status = 'running'
+            RETURNING run_id
+        ), settled AS (
+            UPDATE threads SET
+                status = CASE
+                    WHEN EXISTS (
+                        SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending'
+                    ) THEN 'busy'
+                    WHEN threads.interrupts = '{}' THEN 'idle'
+                    ELSE 'interrupted' END,
+                updated_at = now()
+            FROM gone WHERE threads.thread_id = %(thread_id)s
+        )
+        SELECT run_id FROM gone
+    """
+    values = {"thread_id": claim.thread_id, "run_id": claim.run_id, "fence": claim.fence}
+    return await (await connection.execute(query, values)).fetchone() is not None
+
+
+async def reap(connection: Connection) -> list[tuple[UUID, int]]:
+    """Puts runs whose worker is gone back into the queue; each with its count of failures."""
+    return [(row["run_id"], row["failures"]) for row in await (await connection.execute(REAP)).fetchall()]
+
+
+async def give_up(connection: Connection, most_failures: int, error: Mapping[str, str]) -> list[UUID]:
+    """Ends pending runs that failed too often, as dead letters; their threads say error."""
+    query = """
+        WITH dead AS (
+            SELECT run_id, thread_id FROM runs WHERE status = 'pending' AND failures > %(most)s
+            ORDER BY run_id LIMIT 100 FOR UPDATE SKIP LOCKED
+        ), settled AS (
+            UPDATE threads SET status = 'error', updated_at = now() FROM dead WHERE threads.thread_id = dead.thread_id
+        )
+        UPDATE runs SET status = 'error', dead_letter = true, error = %(error)s, ended_at = now(), updated_at = now()
+        FROM dead WHERE runs.run_id = dead.run_id
+        RETURNING runs.run_id
+    """
+    cursor = await connection.execute(query, {"most": most_failures, "error": Jsonb(error)})
+    return [row["run_id"] for row in await cursor.fetchall()]
+
+
+async def ask_to_cancel(connection: Connection, run_ids: Collection[UUID], action: CancelAction) -> None:
+    """Their workers read it with the next renewal at the latest."""
+    query = "UPDATE runs SET cancel_action = %s, updated_at = now() WHERE run_id = ANY(%s) AND status = 'running'"
+    await connection.execute(query, (action, list(run_ids)))
+
+
+async def cancel_pending(connection: Connection, run_ids: Collection[UUID]) -> list[UUID]:
+    """Ends those that no worker has begun or taken up again."""
+    query = """
+        UPDATE runs SET status = 'cancelled', ended_at = now(), updated_at = now()
+        WHERE run_id = ANY(%s) AND status = 'pending'
+        RETURNING run_id
+    """
+    return [row["run_id"] for row in await (await connection.execute(query, (list(run_ids),))).fetchall()]
+
+
+async def mark_for_rollback(connection: Connection, run_ids: Collection[UUID]) -> None:
+    """For pending runs that a worker had begun: the next worker takes back what they stored, and nothing else."""
+    query = (
+        "UPDATE runs SET cancel_action = 'rollback', available_at = now() WHERE run_id = ANY(%s) AND status = 'pending'"
+    )
+    await connection.execute(query, (list(run_ids),))
+
+
+async def delete(connection: Connection, run_ids: Collection[UUID]) -> None:
+    await connection.execute("DELETE FROM runs WHERE run_id = ANY(%s)", (list(run_ids),))
+
+
+async def pending_at_most(connection: Connection, limit: int) -> int:
+    """How many wait, counted no further than the limit."""
+    query = "SELECT count(*) AS found FROM (SELECT FROM runs WHERE status = 'pending' LIMIT %s) AS waiting"
+    return cast("DictRow", await (await connection.execute(query, (limit,))).fetchone())["found"]
+
+
+async def queue_statistics(connection: Connection) -> list[DictRow]:
+    """By priority: how many wait, for how long the oldest, how many run. Delayed runs are not waiting yet."""
+    query = """
+        SELECT priority,
+            count(*) FILTER (WHERE status = 'pending' AND available_at <= now()) AS waiting,
+            count(*) FILTER (WHERE status = 'pending' AND available_at > now()) AS delayed,
+            count(*) FILTER (WHERE status = 'running') AS running,
+            coalesce(extract(epoch FROM now() - min(greatest(created_at, available_at))
+                FILTER (WHERE status = 'pending' AND available_at <= now())), 0)::float AS oldest_seconds
+        FROM runs WHERE status IN ('pending', 'running') GROUP BY priority
+    """
+    return await (await connection.execute(query)).fetchall()

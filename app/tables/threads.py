@@ -1,0 +1,156 @@
+"""The threads table: who owns a state, what it waits for, and the lock that every change of it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg.sql import SQL, Identifier
+from psycopg.types.json import Jsonb
+
+Connection = AsyncConnection[DictRow]
+ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
+
+COLUMNS = "thread_id, graph_id, status, metadata, interrupts, ttl_seconds, created_at, updated_at"
+SORT_KEYS = ("thread_id", "status", "created_at", "updated_at")
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A thread without its state."""
+
+    thread_id: str
+    graph_id: str | None
+    status: ThreadStatus
+    metadata: dict[str, Any]
+    interrupts: list[str]
+    ttl_seconds: int | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def _thread(row: Mapping[str, Any]) -> Thread:
+    return Thread(**{name: row[name] for name in Thread.__dataclass_fields__})
+
+
+async def _one(connection: Connection, query: str, values: Mapping[str, Any] | Sequence[Any]) -> Thread | None:
+    row = await (await connection.execute(query.encode(), values)).fetchone()
+    return _thread(row) if row else None
+
+
+async def create(
+    connection: Connection, thread_id: str, graph_id: str | None, metadata: Mapping[str, Any], ttl_seconds: int | None
+) -> Thread | None:
+    """None when it exists."""
+    query = f"""
+        INSERT INTO threads (thread_id, graph_id, metadata, ttl_seconds) VALUES (%s, %s, %s, %s)
+        ON CONFLICT DO NOTHING RETURNING {COLUMNS}
+    """  # noqa: S608  a constant
+    return await _one(connection, query, (thread_id, graph_id, Jsonb(metadata), ttl_seconds))
+
+
+async def get(connection: Connection, thread_id: str) -> Thread | None:
+    return await _one(connection, f"SELECT {COLUMNS} FROM threads WHERE thread_id = %s", (thread_id,))  # noqa: S608  a constant
+
+
+async def lock(connection: Connection, thread_id: str) -> Thread | None:
+    """The thread, which nobody else changes or claims until the caller's transaction ends."""
+    query = f"SELECT {COLUMNS} FROM threads WHERE thread_id = %s FOR UPDATE"  # noqa: S608  a constant
+    return await _one(connection, query, (thread_id,))
+
+
+async def set_status(
+    connection: Connection, thread_id: str, status: ThreadStatus, interrupts: Sequence[str], graph_id: str | None = None
+) -> None:
+    query = """
+        UPDATE threads SET status = %s, interrupts = %s, graph_id = coalesce(graph_id, %s), updated_at = now()
+        WHERE thread_id = %s
+    """
+    await connection.execute(query, (status, list(interrupts), graph_id, thread_id))
+
+
+async def make_busy(connection: Connection, thread_id: str, graph_id: str, metadata: Mapping[str, Any]) -> None:
+    """A run was accepted on it: questions that waited for an answer are not open any more."""
+    query = """
+        UPDATE threads SET status = 'busy', graph_id = coalesce(graph_id, %s), metadata = metadata || %s,
+            updated_at = now()
+        WHERE thread_id = %s
+    """
+    await connection.execute(query, (graph_id, Jsonb(metadata), thread_id))
+
+
+async def change(
+    connection: Connection, thread_id: str, metadata: Mapping[str, Any], ttl_seconds: int | None
+) -> Thread | None:
+    """Merges metadata; a TTL of None keeps the present one."""
+    query = f"""
+        UPDATE threads SET metadata = metadata || %s, ttl_seconds = coalesce(%s, ttl_seconds), updated_at = now()
+        WHERE thread_id = %s RETURNING {COLUMNS}
+    """  # noqa: S608  a constant
+    return await _one(connection, query, (Jsonb(metadata), ttl_seconds, thread_id))
+
+
+async def delete(connection: Connection, thread_id: str) -> bool:
+    """With its runs and their events; its checkpoints are the saver's."""
+    cursor = await connection.execute("DELETE FROM threads WHERE thread_id = %s", (thread_id,))
+    return cursor.rowcount > 0
+
+
+async def expired(connection: Connection, limit: int) -> list[str]:
+    """Threads past their time to live that nobody works on."""
+    query = """
+        SELECT thread_id FROM threads
+        WHERE ttl_seconds IS NOT NULL AND updated_at < now() - make_interval(secs => ttl_seconds) AND status <> 'busy'
+        ORDER BY updated_at LIMIT %s
+    """
+    return [row["thread_id"] for row in await (await connection.execute(query, (limit,))).fetchall()]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which threads, in which order. An empty condition is none."""
+
+    metadata: dict[str, Any]
+    status: str | None
+    ids: list[str] | None
+    sort_by: str = "updated_at"
+    descending: bool = True
+    limit: int = 10
+    offset: int = 0
+
+
+CONDITION = """
+    (%(metadata)s::jsonb = '{}' OR metadata @> %(metadata)s::jsonb)
+    AND (%(status)s::text IS NULL OR status = %(status)s)
+    AND (%(ids)s::text[] IS NULL OR thread_id = ANY(%(ids)s))
+"""
+
+
+async def search(connection: Connection, wanted: Search) -> list[Thread]:
+    query = SQL("SELECT {columns} FROM threads WHERE {condition} ORDER BY {sort} {order}, thread_id LIMIT %(limit)s OFFSET %(offset)s").format(
+        columns=SQL(COLUMNS),
+        condition=SQL(CONDITION),
+        sort=Identifier(wanted.sort_by),
+        order=SQL("DESC" if wanted.descending else "ASC"),
+    )  # fmt: skip
+    cursor = await connection.execute(query, _values(wanted))
+    return [_thread(row) for row in await cursor.fetchall()]
+
+
+async def count(connection: Connection, wanted: Search) -> int:
+    query = SQL("SELECT count(*) AS found FROM threads WHERE {}").format(SQL(CONDITION))
+    return cast("DictRow", await (await connection.execute(query, _values(wanted))).fetchone())["found"]
+
+
+def _values(wanted: Search) -> dict[str, Any]:
+    return {
+        "metadata": Jsonb(wanted.metadata),
+        "status": wanted.status,
+        "ids": wanted.ids,
+        "limit": wanted.limit,
+        "offset": wanted.offset,
+    }
