@@ -18,6 +18,7 @@ from infra.aws.database import Database
 from infra.aws.delivery import DeliveryRoles
 from infra.aws.edge import Edge
 from infra.aws.keys import Keys
+from infra.aws.load_balancer import LoadBalancer
 from infra.aws.logs import log_group
 from infra.aws.network import Network
 from infra.aws.node_provisioning import NodeProvisioning
@@ -26,6 +27,7 @@ from infra.aws.secrets import Secrets
 from infra.aws.storage import Storage
 from infra.aws.workloads import WorkloadRoles
 from infra.kubernetes.autoscaling import HorizontalScaling
+from infra.kubernetes.load_balancer_controller import LoadBalancerController, ServiceTargets
 from infra.kubernetes.namespace import ServiceNamespace
 from infra.kubernetes.network_policy import NetworkPolicies
 from infra.kubernetes.node_pools import Karpenter, NodePools
@@ -39,6 +41,7 @@ class Foundation:
     """What the layers on AWS hand to the layers in the cluster."""
 
     keys: Keys
+    network: Network
     cluster: Cluster
     nodes: SystemNodes
     provisioning: NodeProvisioning
@@ -48,7 +51,7 @@ class Foundation:
     storage: Storage
     workloads: WorkloadRoles
     alerts: AlertTopic
-    edge: Edge | None
+    load_balancer: LoadBalancer
     delivery: DeliveryRoles | None
 
 
@@ -72,9 +75,13 @@ def build_aws(settings: Settings) -> Foundation:
     pods = f"/{settings.name}/pods"
     log_group("pod-logs", pods, settings, keys.logs, settings.cluster.log_retention_days, opts)
     alerts = AlertTopic("alerts", settings, keys, opts)
-    _oversight(settings, keys, database, alerts, opts)
+    balancer = LoadBalancer(
+        "load-balancer", settings, network, cluster, storage.access_logs, _edge(settings, keys, opts), opts
+    )
+    _oversight(settings, keys, database, balancer, alerts, opts)
     return Foundation(
         keys=keys,
+        network=network,
         cluster=cluster,
         nodes=SystemNodes("system-nodes", settings, cluster, network, keys, opts),
         provisioning=NodeProvisioning("provisioning", settings, cluster, opts),
@@ -82,18 +89,23 @@ def build_aws(settings: Settings) -> Foundation:
         cache=cache,
         secrets=secrets,
         storage=storage,
-        workloads=WorkloadRoles("workloads", settings, cluster, database, cache, storage, secrets, opts),
+        workloads=WorkloadRoles("workloads", settings, cluster, database, cache, storage, secrets, balancer, opts),
         alerts=alerts,
-        edge=_edge(settings, keys, opts),
+        load_balancer=balancer,
         delivery=_delivery(settings, cluster, opts),
     )
 
 
 def _oversight(
-    settings: Settings, keys: Keys, database: Database, alerts: AlertTopic, opts: pulumi.ResourceOptions
+    settings: Settings,
+    keys: Keys,
+    database: Database,
+    load_balancer: LoadBalancer,
+    alerts: AlertTopic,
+    opts: pulumi.ResourceOptions,
 ) -> None:
     MonthlyBudget("budget", settings, alerts.arn, opts)
-    Alarms("alarms", settings, alerts.arn, opts)
+    Alarms("alarms", settings, load_balancer, alerts.arn, opts)
     if settings.backup.enabled:
         away = _aws_provider("aws-copy", settings, settings.backup.copy_region)
         Backup("backup", settings, keys, database.instance.arn, database.subnet_group, away, opts)
@@ -134,7 +146,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
         with_cluster = pulumi.ResourceOptions(deleted_with=foundation.cluster.resource)
         return pulumi.ResourceOptions.merge(inside(*needs), with_cluster)
 
-    # Order matters twice: a destroy runs it backwards, workloads first, then pools, then their controller, then nodes.
+    # Order matters twice: a destroy runs it backwards, workloads and their targets first, then pools, controllers, nodes.
     karpenter = Karpenter(
         "karpenter",
         settings,
@@ -143,6 +155,12 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     )
     pools = NodePools(
         "pools", settings, foundation.provisioning.node_role_name, foundation.keys.nodes, inside(karpenter.release)
+    )
+    controller = LoadBalancerController(
+        "load-balancer-controller",
+        settings,
+        foundation.network.vpc_id,
+        inside(*foundation.nodes.ready, foundation.workloads.roles["load-balancer-controller"].association),
     )
     namespace = ServiceNamespace("agent", settings, part_of_cluster(*foundation.nodes.ready))
     policies = NetworkPolicies("agent-network", settings, namespace.name, part_of_cluster(namespace))
@@ -157,6 +175,12 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     )
     if settings.service.image is None:
         return
+    targets = ServiceTargets(
+        "agent-targets",
+        namespace.name,
+        foundation.load_balancer.target_group_arn,
+        inside(namespace, controller.release, *pools.pools, *foundation.load_balancer.ready),
+    )
     backends = Backends(foundation.database.address, secrets.class_name)
     service = AgentService(
         "agent-service",
@@ -167,6 +191,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
         inside(
             policies,
             namespace,
+            targets,
             *pools.pools,
             foundation.workloads.roles["service"].association,
             foundation.database.instance,
@@ -188,9 +213,7 @@ def export(settings: Settings, foundation: Foundation) -> None:
     if foundation.delivery:
         pulumi.export("previewRoleArn", foundation.delivery.preview_arn)
         pulumi.export("deployRoleArn", foundation.delivery.deploy_arn)
-    if foundation.edge:
-        pulumi.export("certificateArn", foundation.edge.certificate_arn)
-        pulumi.export("webAclArn", foundation.edge.web_acl_arn)
+    pulumi.export("serviceUrl", foundation.load_balancer.url)
     forward = f"kubectl --namespace {settings.service.namespace} port-forward service/agent 8000:8000"
     pulumi.export("portForward", forward)
     pulumi.export("namespace", settings.service.namespace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.keys import Keys
+from infra.aws.load_balancer import LoadBalancer
 from infra.component import Component
 from infra.instances import max_connections
 from infra.settings import Settings
@@ -23,7 +25,7 @@ PUBLISHERS = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com", "backup.amazo
 
 @dataclass(frozen=True)
 class Alarm:
-    """One alarm. ``missing`` is what no data means: breaching where silence is the failure."""
+    """One alarm. ``missing`` is what no data means: breaching where silence is the failure. Statistics may be percentiles."""
 
     name: str
     namespace: str
@@ -35,7 +37,7 @@ class Alarm:
     period: int = 300
     periods: int = 3
     missing: str = "notBreaching"
-    dimensions: dict[str, str] = field(default_factory=dict[str, str])
+    dimensions: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
 
 
 class AlertTopic(Component):
@@ -64,21 +66,32 @@ class AlertTopic(Component):
 
 
 class Alarms(Component):
-    """Alarms on PostgreSQL, Valkey, load balancers, the interruption queue and backups.
+    """Alarms on PostgreSQL, Valkey, the load balancer, the interruption queue and backups.
 
-    Produces: a MetricAlarm per row of ``alarms`` and one Metrics Insights alarm on load balancer errors.
+    Produces: a MetricAlarm per row of ``alarms``, and one on the share of requests that the service fails.
     """
 
-    def __init__(self, name: str, settings: Settings, topic: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        load_balancer: LoadBalancer,
+        topic: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
         super().__init__(name, opts)
-        for alarm in alarms(settings):
+        for alarm in [*alarms(settings), *_load_balancer(load_balancer)]:
+            percentile = alarm.statistic.startswith("p")
             aws.cloudwatch.MetricAlarm(
                 f"{name}-{alarm.name}",
                 name=f"{settings.name}-{alarm.name}",
                 alarm_description=alarm.why,
                 namespace=alarm.namespace,
                 metric_name=alarm.metric,
-                statistic=alarm.statistic,
+                statistic=None if percentile else alarm.statistic,
+                extended_statistic=alarm.statistic if percentile else None,
+                # A percentile of a handful of requests says nothing.
+                evaluate_low_sample_count_percentiles="ignore" if percentile else None,
                 comparison_operator=alarm.comparison,
                 threshold=alarm.threshold,
                 period=alarm.period,
@@ -89,22 +102,24 @@ class Alarms(Component):
                 ok_actions=[topic],
                 opts=self.child(),
             )
-        # The controller names the load balancer at run time, so its dimension is not known here: ask over all of them.
         aws.cloudwatch.MetricAlarm(
-            f"{name}-load-balancer-errors",
-            name=f"{settings.name}-load-balancer-errors",
-            alarm_description="Load balancers of this account and region answer 5xx themselves: no healthy target, or time-outs.",
+            f"{name}-load-balancer-failing",
+            name=f"{settings.name}-load-balancer-failing",
+            alarm_description="The service answers more than 5 % of at least 100 requests in five minutes with 5xx.",
             comparison_operator="GreaterThanThreshold",
-            threshold=10,
-            evaluation_periods=3,
+            threshold=5,
+            evaluation_periods=2,
             treat_missing_data="notBreaching",
             metric_queries=[
+                _counted("errors", "HTTPCode_Target_5XX_Count", load_balancer),
+                _counted("requests", "RequestCount", load_balancer),
                 aws.cloudwatch.MetricAlarmMetricQueryArgs(
-                    id="errors",
-                    expression='SELECT SUM(HTTPCode_ELB_5XX_Count) FROM SCHEMA("AWS/ApplicationELB", LoadBalancer)',
-                    period=60,
+                    id="share",
+                    # A count that is nothing is not reported: FILL.
+                    expression="IF(requests >= 100, 100 * FILL(errors, 0) / requests, 0)",
+                    label="5xx answers in percent",
                     return_data=True,
-                )
+                ),
             ],
             alarm_actions=[topic],
             ok_actions=[topic],
@@ -198,6 +213,40 @@ def _cache(settings: Settings) -> list[Alarm]:
                 )
             )  # fmt: skip
     return rows
+
+
+def _load_balancer(load_balancer: LoadBalancer) -> list[Alarm]:
+    """Metrics and dimensions: ELB user guide, CloudWatch metrics for your Application Load Balancer."""
+    whole: dict[str, pulumi.Input[str]] = {"LoadBalancer": load_balancer.arn_suffix}
+    group = {**whole, "TargetGroup": load_balancer.target_group_arn_suffix}
+    return [
+        Alarm(
+            "load-balancer-errors", "AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", "Sum", "GreaterThanThreshold", 10,
+            "The load balancer answers 5xx itself: no healthy target, or time-outs.", 60, 3, dimensions=whole,
+        ),
+        Alarm(
+            "load-balancer-unhealthy", "AWS/ApplicationELB", "UnHealthyHostCount", "Maximum", "GreaterThanThreshold", 0,
+            "Pods are unready for ten minutes: longer than any start or rollout step.", 60, 10, dimensions=group,
+        ),
+        Alarm(
+            "load-balancer-slow", "AWS/ApplicationELB", "TargetResponseTime", "p95", "GreaterThanThreshold", 2,
+            "p95 until the service's first byte is above 2 s. It includes requests that wait for their whole run.",
+            dimensions=whole,
+        ),
+    ]  # fmt: skip
+
+
+def _counted(identity: str, metric: str, load_balancer: LoadBalancer) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
+    return aws.cloudwatch.MetricAlarmMetricQueryArgs(
+        id=identity,
+        metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
+            namespace="AWS/ApplicationELB",
+            metric_name=metric,
+            period=300,
+            stat="Sum",
+            dimensions={"LoadBalancer": load_balancer.arn_suffix},
+        ),
+    )
 
 
 def _topic_policy(topic: str, account: str) -> dict[str, Any]:

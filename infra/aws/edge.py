@@ -1,4 +1,4 @@
-"""The public name: certificate, DNS and web application firewall for the load balancer that the ingress makes."""
+"""The public name: its certificate, and the web application firewall for the load balancer behind it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ class Edge(Component):
     """What stands before the service on the internet.
 
     Produces: Certificate, its validation Record and CertificateValidation, WebAcl, its LogGroup and
-    WebAclLoggingConfiguration. The load balancer itself, and the host's alias record, are the ingress's.
+    WebAclLoggingConfiguration. The host's alias record is made with the load balancer it leads to.
     """
 
+    host: str
+    zone_id: str
     certificate_arn: pulumi.Output[str]
     web_acl_arn: pulumi.Output[str]
 
@@ -35,6 +37,7 @@ class Edge(Component):
         self, name: str, settings: Settings, host: str, zone_id: str, keys: Keys, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__(name, opts)
+        self.host, self.zone_id = host, zone_id
         certificate = aws.acm.Certificate(name, domain_name=host, validation_method="DNS", opts=self.child())
         proof = certificate.domain_validation_options.apply(lambda options: options[0])
         record = aws.route53.Record(

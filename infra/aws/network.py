@@ -22,6 +22,7 @@ class Network(Component):
     public_subnet_ids: list[pulumi.Output[str]]
     private_subnet_ids: list[pulumi.Output[str]]
     data_subnet_ids: list[pulumi.Output[str]]
+    endpoint_subnet_ids: list[pulumi.Output[str]]
     ways: list[pulumi.Resource]  # routes, gateways, endpoints: without them a node is mute, and cannot be drained
 
     def __init__(
@@ -57,7 +58,7 @@ class Network(Component):
         public = {zone.name: self._subnet(zone, "public", public_routes) for zone in network.zones}
         self.public_subnet_ids = [subnet.id for subnet in public.values()]
         self.data_subnet_ids = [self._subnet(zone, "data", closed_routes).id for zone in network.zones]
-        endpoint_ids = [self._subnet(zone, "endpoints", closed_routes).id for zone in network.zones]
+        self.endpoint_subnet_ids = [self._subnet(zone, "endpoints", closed_routes).id for zone in network.zones]
 
         nats: dict[str, aws.ec2.NatGateway] = {}
         for zone in network.zones if network.nat_gateways == "perZone" else network.zones[:1]:
@@ -100,7 +101,7 @@ class Network(Component):
                 opts=self.child(),
             )
         )
-        self._interface_endpoints(endpoint_ids)
+        self._interface_endpoints(self.endpoint_subnet_ids)
         FlowLog(
             f"{name}-flow",
             settings,
@@ -120,11 +121,8 @@ class Network(Component):
         )
 
     def _subnet(self, zone: Zone, purpose: str, table: aws.ec2.RouteTable) -> aws.ec2.Subnet:
-        # The tags by which the load balancer controller and Karpenter find their subnets.
-        discovery = {
-            "public": {"kubernetes.io/role/elb": "1"},
-            "private": {"kubernetes.io/role/internal-elb": "1", "karpenter.sh/discovery": self._settings.name},
-        }.get(purpose, {})
+        # The tag by which Karpenter finds its subnets. The load balancer is told its own.
+        discovery = {"karpenter.sh/discovery": self._settings.name} if purpose == "private" else {}
         label = f"{purpose}-{zone.name}"
         subnet = aws.ec2.Subnet(
             f"{self._name}-{label}",

@@ -67,6 +67,7 @@ class PrivateBucket(Component):
 
     bucket_name: pulumi.Output[str]
     arn: pulumi.Output[str]
+    policy: aws.s3.BucketPolicy
 
     def __init__(
         self, name: str, settings: Settings, kind: BucketKind, key: pulumi.Input[str], opts: pulumi.ResourceOptions
@@ -121,7 +122,7 @@ class PrivateBucket(Component):
         aws.s3.BucketLifecycleConfiguration(
             name, bucket=bucket.bucket, rules=[_lifecycle(kind)], opts=self.child(depends_on=[versioning])
         )
-        aws.s3.BucketPolicy(
+        self.policy = aws.s3.BucketPolicy(
             name,
             bucket=bucket.bucket,
             policy=pulumi.Output.json_dumps(_policy(f"arn:aws:s3:::{physical}", kind, settings.account.id)),
@@ -177,8 +178,9 @@ def _policy(arn: str, kind: BucketKind, account: str) -> dict[str, Any]:
                 "Effect": "Allow",
                 "Principal": {"Service": kind.writer},
                 "Action": "s3:PutObject",
-                "Resource": f"{arn}/*",
-                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+                # ELB puts the load balancer's account into the path. A condition on the source, which AWS's own example
+                # has not, would refuse every log if ELB did not send it.
+                "Resource": f"{arn}/AWSLogs/{account}/*",
             }
         )
     return {"Version": "2012-10-17", "Statement": statements}

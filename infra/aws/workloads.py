@@ -8,14 +8,15 @@ from typing import Any
 
 import pulumi
 
-from infra.aws import load_balancer_policy
 from infra.aws.cache import Cache
 from infra.aws.cluster import Cluster
 from infra.aws.database import Database
 from infra.aws.identity import PodRole
+from infra.aws.load_balancer import LoadBalancer
 from infra.aws.secrets import DATABASE_ROLES, Secrets
 from infra.aws.storage import Storage
 from infra.component import Component
+from infra.kubernetes import load_balancer_controller
 from infra.kubernetes.namespace import SERVICE_ACCOUNT
 from infra.settings import BedrockModel, Settings
 
@@ -56,6 +57,7 @@ class WorkloadRoles(Component):
         cache: Cache,
         storage: Storage,
         secrets: Secrets,
+        load_balancer: LoadBalancer,
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(name, opts)
@@ -69,13 +71,18 @@ class WorkloadRoles(Component):
                 policies=workload.policies,
                 opts=self.child(),
             )
-            for workload in workloads(settings, database, cache, storage, secrets)
+            for workload in workloads(settings, database, cache, storage, secrets, load_balancer)
         }
         self.register_outputs({})
 
 
 def workloads(
-    settings: Settings, database: Database, cache: Cache, storage: Storage, secrets: Secrets
+    settings: Settings,
+    database: Database,
+    cache: Cache,
+    storage: Storage,
+    secrets: Secrets,
+    load_balancer: LoadBalancer,
 ) -> list[Workload]:
     """The workloads of an environment and their statements, as data."""
     home = settings.service.namespace
@@ -86,9 +93,9 @@ def workloads(
         Workload("backup", home, "backup", {"backups": _backup(storage, secrets)}),
         Workload(
             "load-balancer-controller",
-            "kube-system",
-            "aws-load-balancer-controller",
-            load_balancer_policy.policies(settings),
+            load_balancer_controller.NAMESPACE,
+            load_balancer_controller.SERVICE_ACCOUNT,
+            {"targets": _targets(load_balancer)},
         ),
         Workload("log-shipper", "logging", "fluent-bit", {"logs": _log_shipper(settings)}),
         Workload("cache-exporter", "monitoring", "redis-exporter", {"cache": [_connects(cache)]}),
@@ -164,6 +171,32 @@ def _backup(storage: Storage, secrets: Secrets) -> list[Statement]:
             "Resource": pulumi.Output.concat(storage.backups.arn, "/logical/*"),
         },
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": storage.backups.arn},
+    ]
+
+
+def _targets(load_balancer: LoadBalancer) -> list[Statement]:
+    """What the controller needs for a TargetGroupBinding without rules of its own, and no more.
+
+    kubernetes-sigs/aws-load-balancer-controller docs/deploy/installation.md, the subset for TargetGroupBinding only;
+    without its two ModifyTargetGroup calls, which only Ingress objects lead to. Describe calls know no resource.
+    """
+    return [
+        {
+            "Effect": "Allow",
+            "Action": [
+                "ec2:DescribeVpcs",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeInstances",
+                "elasticloadbalancing:DescribeTargetGroups",
+                "elasticloadbalancing:DescribeTargetHealth",
+            ],
+            "Resource": "*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets"],
+            "Resource": load_balancer.target_group_arn,
+        },
     ]
 
 

@@ -31,7 +31,12 @@ class ServiceNamespace(Component):
             name,
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
                 name=settings.service.namespace,
-                labels={"app.kubernetes.io/part-of": settings.tags.service, **pod_security},
+                labels={
+                    "app.kubernetes.io/part-of": settings.tags.service,
+                    # A pod is ready when the load balancer finds it healthy, so that a rollout waits for that.
+                    "elbv2.k8s.aws/pod-readiness-gate-inject": "enabled",
+                    **pod_security,
+                },
             ),
             opts=self.child(),
         )

@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.networking.v1 import (
     IPBlockArgs,
     NetworkPolicyEgressRuleArgs,
+    NetworkPolicyIngressRuleArgs,
     NetworkPolicyPeerArgs,
     NetworkPolicyPortArgs,
     NetworkPolicySpecArgs,
@@ -17,6 +18,7 @@ from pulumi_kubernetes.networking.v1 import (
 from infra.aws import cache, database
 from infra.component import Component
 from infra.kubernetes.labels import SERVICE_LABELS
+from infra.kubernetes.service import PORT
 from infra.settings import Settings
 
 # RFC 1918, carrier-grade NAT and link-local: an agent that may call the internet may not call our networks by it.
@@ -25,10 +27,11 @@ POD_IDENTITY_AGENT = "169.254.170.23/32"  # docs.aws.amazon.com/eks/latest/userg
 
 
 class NetworkPolicies(Component):
-    """Default deny, then one policy per way out that the service needs. Kubelet traffic is always allowed by the CNI.
+    """Default deny, then one policy per way that the service needs. Kubelet traffic is always allowed by the CNI.
 
-    Produces: NetworkPolicy default-deny, dns, database, cache, internet-https, pod-identity, and aws-endpoints where
-    the VPC has interface endpoints (their names resolve to private addresses, which internet-https excludes).
+    Produces: NetworkPolicy default-deny, load-balancer (the only way in), dns, database, cache, internet-https,
+    pod-identity, and aws-endpoints where the VPC has interface endpoints (their names resolve to private addresses,
+    which internet-https excludes).
     """
 
     def __init__(
@@ -39,6 +42,10 @@ class NetworkPolicies(Component):
         service = kubernetes.meta.v1.LabelSelectorArgs(match_labels=SERVICE_LABELS)
         deny = NetworkPolicySpecArgs(pod_selector=everything, policy_types=["Ingress", "Egress"])
         self._policy(name, "default-deny", namespace, deny)
+        way_in = NetworkPolicySpecArgs(
+            pod_selector=service, policy_types=["Ingress"], ingress=[_from_load_balancer(settings)]
+        )
+        self._policy(name, "load-balancer", namespace, way_in)
         for label, rule in _ways_out(settings):
             selector = everything if label == "dns" else service
             spec = NetworkPolicySpecArgs(pod_selector=selector, policy_types=["Egress"], egress=[rule])
@@ -52,6 +59,16 @@ class NetworkPolicies(Component):
             spec=spec,
             opts=self.child(),
         )
+
+
+def _from_load_balancer(settings: Settings) -> NetworkPolicyIngressRuleArgs:
+    """By subnet: a load balancer's addresses change. No pod of ours has an address in these."""
+    zones = settings.network.zones
+    blocks = [str(zone.public if settings.ingress.host else zone.endpoints) for zone in zones]
+    return NetworkPolicyIngressRuleArgs(
+        from_=[NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=block)) for block in blocks],
+        ports=[NetworkPolicyPortArgs(protocol="TCP", port=PORT)],
+    )
 
 
 def _ways_out(settings: Settings) -> Iterator[tuple[str, NetworkPolicyEgressRuleArgs]]:

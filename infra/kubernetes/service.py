@@ -56,6 +56,19 @@ class AgentService(Component):
         super().__init__(name, opts)
         metadata = ObjectMetaArgs(name=SERVICE_NAME, namespace=namespace, labels=SERVICE_LABELS)
         selector = LabelSelectorArgs(match_labels=SERVICE_LABELS)
+        # Else Pulumi waits for its endpoints, and their Deployment waits for it.
+        no_wait = {"pulumi.com/skipAwait": "true"}
+        found = core.Service(
+            name,
+            metadata=ObjectMetaArgs(name=SERVICE_NAME, namespace=namespace, labels=SERVICE_LABELS, annotations=no_wait),
+            spec=core.ServiceSpecArgs(
+                type="ClusterIP",
+                selector=SERVICE_LABELS,
+                # The CNI's policy agent needs service port and container port to be equal.
+                ports=[core.ServicePortArgs(name="http", port=PORT, target_port=PORT, protocol="TCP")],
+            ),
+            opts=self.child(),
+        )
         self.deployment = kubernetes.apps.v1.Deployment(
             name,
             metadata=metadata,
@@ -70,18 +83,8 @@ class AgentService(Component):
                 ),
             ),
             # An explicit count would reset a scaled Deployment on every up.
-            opts=self.child(ignore_changes=["spec.replicas"]),
-        )
-        core.Service(
-            name,
-            metadata=metadata,
-            spec=core.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=SERVICE_LABELS,
-                # The CNI's policy agent needs service port and container port to be equal.
-                ports=[core.ServicePortArgs(name="http", port=PORT, target_port=PORT, protocol="TCP")],
-            ),
-            opts=self.child(),
+            # After the Service: a pod gets the load balancer's readiness gate by the Service that selects it then.
+            opts=self.child(depends_on=[found], ignore_changes=["spec.replicas"]),
         )
         kubernetes.policy.v1.PodDisruptionBudget(
             name,

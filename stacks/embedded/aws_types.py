@@ -41,6 +41,7 @@ _BUCKET = "aws:s3/bucket:Bucket bucket"
 _TOPIC = "aws:sns/topic:Topic arn"
 _VAULT = "aws:backup/vault:Vault name"
 _LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup arn"
+_BALANCER = "aws:lb/loadBalancer:LoadBalancer arn"
 
 
 def _ec2(
@@ -56,6 +57,10 @@ def _of_bucket(replaces: str = "bucket") -> AwsType:
     return AwsType("{bucket}", replaces=replaces, refers={"bucket": _BUCKET})
 
 
+_OWNER = "bucket expectedBucketOwner"
+_OWNED = _of_bucket(_OWNER)
+
+
 def _held(target: str) -> str:
     return f"{target} held"
 
@@ -64,6 +69,17 @@ def _arn(service: str, rest: str) -> str:
     return f"arn:aws:{service}:{{region}}:{{account}}:{rest}"
 
 
+def _named(service: str, rest: str, replaces: str = "name namePrefix", refers: dict[str, str] | None = None) -> AwsType:
+    """What is known by its name, which is its id and ends its ARN."""
+    return AwsType("{name}", "name", replaces, refers or {}, {"arn": _arn(service, rest)})
+
+
+# The provider modifies a rule in place; only its group is fixed (its schema has a plan modifier, no ForceNew). The
+# group may be the one that EKS makes, which is no resource here: it is not looked for.
+_RULE = AwsType(
+    "sgr-{h17}", replaces="securityGroupId",
+    outputs={"arn": _arn("ec2", "security-group-rule/{id}"), "securityGroupRuleId": "{id}"},
+)  # fmt: skip
 TYPES: dict[str, AwsType] = {
     "aws:ec2/vpc:Vpc": _ec2(
         "vpc", "vpc", "cidrBlock ipv4IpamPoolId ipv4NetmaskLength", mainRouteTableId="rtb-{h17}",
@@ -117,11 +133,8 @@ TYPES: dict[str, AwsType] = {
         "sg-{h17}", "name", "description name namePrefix vpcId", {"vpcId": _held(_VPC)},
         {"arn": _arn("ec2", "security-group/{id}"), "ownerId": "{account}"},
     ),
-    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": AwsType(
-        # The provider modifies a rule in place; only its group is fixed (its schema has a plan modifier, no ForceNew).
-        "sgr-{h17}", replaces="securityGroupId", refers={"securityGroupId": _GROUP},
-        outputs={"arn": _arn("ec2", "security-group-rule/{id}"), "securityGroupRuleId": "{id}"},
-    ),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _RULE,
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _RULE,
     "aws:ec2/launchTemplate:LaunchTemplate": AwsType(
         "lt-{h17}", "name", "name namePrefix", {"blockDeviceMappings[].ebs.kmsKeyId": _KEY_ARN},
         {"arn": _arn("ec2", "launch-template/{id}"), "latestVersion": 1}, counter="latestVersion",
@@ -139,9 +152,7 @@ TYPES: dict[str, AwsType] = {
         "{uuid}", replaces="customKeyStoreId customerMasterKeySpec keyUsage multiRegion xksKeyId",
         outputs={"arn": _arn("kms", "key/{id}"), "keyId": "{id}"},
     ),
-    "aws:kms/alias:Alias": AwsType(
-        "{name}", "name", "name namePrefix", {"targetKeyId": "aws:kms/key:Key id"}, {"arn": _arn("kms", "{name}")},
-    ),
+    "aws:kms/alias:Alias": _named("kms", "{name}", refers={"targetKeyId": "aws:kms/key:Key id"}),
     "aws:eks/cluster:Cluster": AwsType(
         "{name}", "name",
         "accessConfig.bootstrapClusterCreatorAdminPermissions bootstrapSelfManagedAddons "
@@ -174,9 +185,7 @@ TYPES: dict[str, AwsType] = {
     ),
     "aws:eks/accessEntry:AccessEntry": AwsType(
         "{clusterName}:{principalArn}", replaces="clusterName principalArn type", refers={"clusterName": _CLUSTER},
-        outputs={
-            "accessEntryArn": _arn("eks", "access-entry/{clusterName}/role/{account}/{h8}"), "type": "STANDARD",
-        },
+        outputs={"accessEntryArn": _arn("eks", "access-entry/{clusterName}/role/{account}/{h8}"), "type": "STANDARD"},
     ),
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": AwsType(
         # terraform-provider-aws eks access_policy_association.go: every argument forces a new one.
@@ -186,16 +195,10 @@ TYPES: dict[str, AwsType] = {
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": AwsType(
         "a-{h17}", replaces="clusterName namespace serviceAccount",
         refers={"clusterName": _CLUSTER, "roleArn": _ROLE_ARN},
-        outputs={
-            "associationArn": _arn("eks", "podidentityassociation/{clusterName}/{id}"), "associationId": "{id}",
-        },
+        outputs={"associationArn": _arn("eks", "podidentityassociation/{clusterName}/{id}"), "associationId": "{id}"},
     ),
-    "aws:rds/subnetGroup:SubnetGroup": AwsType(
-        "{name}", "name", "name namePrefix", {"subnetIds[]": _SUBNET}, {"arn": _arn("rds", "subgrp:{name}")},
-    ),
-    "aws:rds/parameterGroup:ParameterGroup": AwsType(
-        "{name}", "name", "description family name namePrefix", outputs={"arn": _arn("rds", "pg:{name}")},
-    ),
+    "aws:rds/subnetGroup:SubnetGroup": _named("rds", "subgrp:{name}", refers={"subnetIds[]": _SUBNET}),
+    "aws:rds/parameterGroup:ParameterGroup": _named("rds", "pg:{name}", "description family name namePrefix"),
     "aws:rds/instance:Instance": AwsType(
         "db-{H26}", "identifier",
         "availabilityZone backupTarget characterSetName dbName engine identifier identifierPrefix kmsKeyId "
@@ -216,12 +219,10 @@ TYPES: dict[str, AwsType] = {
         },
         protected="deletionProtection",
     ),
-    "aws:elasticache/subnetGroup:SubnetGroup": AwsType(
-        "{name}", "name", "name", {"subnetIds[]": _SUBNET}, {"arn": _arn("elasticache", "subnetgroup:{name}")},
+    "aws:elasticache/subnetGroup:SubnetGroup": _named(
+        "elasticache", "subnetgroup:{name}", "name", {"subnetIds[]": _SUBNET},
     ),
-    "aws:elasticache/parameterGroup:ParameterGroup": AwsType(
-        "{name}", "name", "family name", outputs={"arn": _arn("elasticache", "parametergroup:{name}")},
-    ),
+    "aws:elasticache/parameterGroup:ParameterGroup": _named("elasticache", "parametergroup:{name}", "family name"),
     "aws:elasticache/user:User": AwsType(
         "{userId}", replaces="userId userName", outputs={"arn": _arn("elasticache", "user:{userId}")},
     ),
@@ -253,22 +254,15 @@ TYPES: dict[str, AwsType] = {
         "https://sqs.{region}.amazonaws.com/{account}/{name}", "name", "fifoQueue name namePrefix",
         outputs={"arn": _arn("sqs", "{name}"), "url": "{id}"},
     ),
-    "aws:sqs/queuePolicy:QueuePolicy": AwsType(
-        "{queueUrl}", replaces="queueUrl", refers={"queueUrl": "aws:sqs/queue:Queue url"},
-    ),
-    "aws:cloudwatch/eventRule:EventRule": AwsType(
-        "{name}", "name", "name namePrefix", outputs={"arn": _arn("events", "rule/{name}")},
-    ),
+    "aws:sqs/queuePolicy:QueuePolicy": AwsType("{queueUrl}", "", "queueUrl", {"queueUrl": "aws:sqs/queue:Queue url"}),
+    "aws:cloudwatch/eventRule:EventRule": _named("events", "rule/{name}"),
     "aws:cloudwatch/eventTarget:EventTarget": AwsType(
         "{rule}-{h8}", replaces="rule targetId", refers={"rule": _held("aws:cloudwatch/eventRule:EventRule name")},
         outputs={"targetId": "{h8}"},
     ),
-    "aws:cloudwatch/logGroup:LogGroup": AwsType(
-        "{name}", "name", "name namePrefix", {"kmsKeyId": _KEY_ARN}, {"arn": _arn("logs", "log-group:{name}")},
-    ),
-    "aws:cloudwatch/metricAlarm:MetricAlarm": AwsType(
-        "{name}", "name", "name", {"alarmActions[]": _TOPIC, "okActions[]": _TOPIC},
-        {"arn": _arn("cloudwatch", "alarm:{name}")},
+    "aws:cloudwatch/logGroup:LogGroup": _named("logs", "log-group:{name}", refers={"kmsKeyId": _KEY_ARN}),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _named(
+        "cloudwatch", "alarm:{name}", "name", {"alarmActions[]": _TOPIC, "okActions[]": _TOPIC},
     ),
     "aws:s3/bucket:Bucket": AwsType(
         "{bucket}", "bucket", "bucket bucketNamespace bucketPrefix",
@@ -281,14 +275,10 @@ TYPES: dict[str, AwsType] = {
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _of_bucket(),
     # The four below: terraform-provider-aws s3 bucket_*.go, ForceNew on bucket and expectedBucketOwner.
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _of_bucket(),
-    "aws:s3/bucketVersioning:BucketVersioning": _of_bucket("bucket expectedBucketOwner"),
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _of_bucket(
-        "bucket expectedBucketOwner",
-    ),
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _of_bucket("bucket expectedBucketOwner"),
-    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": _of_bucket(
-        "bucket expectedBucketOwner objectLockEnabled",
-    ),
+    "aws:s3/bucketVersioning:BucketVersioning": _OWNED,
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _OWNED,
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _OWNED,
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": _of_bucket(f"{_OWNER} objectLockEnabled"),
     "aws:sns/topic:Topic": AwsType(
         "{arn}", "name", "fifoTopic name namePrefix", {"kmsMasterKeyId": _KEY_ARN}, {"arn": _arn("sns", "{name}")},
     ),
@@ -300,9 +290,7 @@ TYPES: dict[str, AwsType] = {
         "{account}:{name}", "name", "accountId name namePrefix", {"notifications[].subscriberSnsTopicArns[]": _TOPIC},
         {"arn": "arn:aws:budgets::{account}:budget/{name}"},
     ),
-    "aws:backup/vault:Vault": AwsType(
-        "{name}", "name", "kmsKeyArn name", {"kmsKeyArn": _KEY_ARN}, {"arn": _arn("backup", "backup-vault:{name}")},
-    ),
+    "aws:backup/vault:Vault": _named("backup", "backup-vault:{name}", "kmsKeyArn name", {"kmsKeyArn": _KEY_ARN}),
     "aws:backup/vaultLockConfiguration:VaultLockConfiguration": AwsType(
         # terraform-provider-aws backup vault_lock_configuration.go: there is no update, all four force a new one.
         "{backupVaultName}", replaces="backupVaultName changeableForDays maxRetentionDays minRetentionDays",
@@ -320,9 +308,7 @@ TYPES: dict[str, AwsType] = {
         "{uuid}", replaces="iamRoleArn name planId resources",
         refers={"planId": _held("aws:backup/plan:Plan id"), "iamRoleArn": _ROLE_ARN},
     ),
-    "aws:backup/restoreTestingPlan:RestoreTestingPlan": AwsType(
-        "{name}", "name", "name", outputs={"arn": _arn("backup", "restore-testing-plan:{name}")},
-    ),
+    "aws:backup/restoreTestingPlan:RestoreTestingPlan": _named("backup", "restore-testing-plan:{name}", "name"),
     "aws:backup/restoreTestingSelection:RestoreTestingSelection": AwsType(
         "{name}:{restoreTestingPlanName}", "name", "name protectedResourceType restoreTestingPlanName",
         {"restoreTestingPlanName": _held("aws:backup/restoreTestingPlan:RestoreTestingPlan name"), "iamRoleArn": _ROLE_ARN},
@@ -348,11 +334,36 @@ TYPES: dict[str, AwsType] = {
         "{zoneId}_{name}_{type}", replaces="name setIdentifier type zoneId", outputs={"fqdn": "{name}"},
     ),  # cfn
     "aws:wafv2/webAcl:WebAcl": AwsType(
-        "{uuid}", "name", "name scope",
-        outputs={"arn": _arn("wafv2", "regional/webacl/{name}/{id}"), "capacity": 1000},
+        "{uuid}", "name", "name scope", {}, {"arn": _arn("wafv2", "regional/webacl/{name}/{id}"), "capacity": 1000},
     ),
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": AwsType(
         "{resourceArn}", replaces="resourceArn",
         refers={"resourceArn": "aws:wafv2/webAcl:WebAcl arn", "logDestinationConfigs[]": _LOG_GROUP},
     ),  # cfn
+    "aws:wafv2/webAclAssociation:WebAclAssociation": AwsType(  # terraform-provider-aws wafv2 web_acl_association.go
+        "{webAclArn},{resourceArn}", replaces="resourceArn webAclArn",
+        refers={"webAclArn": _held("aws:wafv2/webAcl:WebAcl arn"), "resourceArn": _BALANCER},
+    ),
+    # terraform-provider-aws elbv2 load_balancer.go, target_group.go, listener.go. The zone is us-east-1's (ELB endpoints).
+    "aws:lb/loadBalancer:LoadBalancer": AwsType(
+        "{arn}", "name", "customerOwnedIpv4Pool internal loadBalancerType name namePrefix",
+        {"subnets[]": _held(_SUBNET), "securityGroups[]": _held(_GROUP), "accessLogs.bucket": _BUCKET},
+        {
+            "arn": _arn("elasticloadbalancing", "loadbalancer/{arnSuffix}"), "arnSuffix": "app/{name}/{h8}{h8}",
+            "dnsName": "{name}-{octet}.{region}.elb.amazonaws.com", "zoneId": "Z35SXDOTRQ7X7K",
+        },
+        protected="enableDeletionProtection",
+    ),
+    "aws:lb/targetGroup:TargetGroup": AwsType(
+        "{arn}", "name", "name namePrefix port protocol targetType vpcId", {"vpcId": _VPC},
+        {"arn": _arn("elasticloadbalancing", "{arnSuffix}"), "arnSuffix": "targetgroup/{name}/{h8}{h8}"},
+    ),
+    "aws:lb/listener:Listener": AwsType(
+        "{arn}", replaces="loadBalancerArn",
+        refers={
+            "loadBalancerArn": _BALANCER, "certificateArn": _held("aws:acm/certificate:Certificate arn"),
+            "defaultActions[].targetGroupArn": _held("aws:lb/targetGroup:TargetGroup arn"),
+        },
+        outputs={"arn": _arn("elasticloadbalancing", "listener/app/{h12}/{h8}{h8}/{h17}")},
+    ),
 }  # fmt: skip

@@ -19,6 +19,7 @@ CLUSTER, ADD_ON, NODE_GROUP = "aws:eks/cluster:Cluster", "aws:eks/addon:Addon", 
 DATABASE, CACHE = "aws:rds/instance:Instance", "aws:elasticache/replicationGroup:ReplicationGroup"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 HPA = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
+BINDING = "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding"
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 
 
@@ -130,6 +131,7 @@ def test_a_destroy_goes_from_workloads_over_pools_and_controller_to_nodes_cluste
     graph = graph_of(stack)
     chain = [
         graph.one(DEPLOYMENT),
+        graph.one(BINDING),
         graph.one("kubernetes:karpenter.sh/v1:NodePool", "pools-spot"),
         graph.one("kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"),
         graph.one("kubernetes:helm.sh/v3:Release", "karpenter"),
@@ -213,15 +215,19 @@ def test_data_and_endpoint_subnets_have_no_way_to_the_internet(stack: str) -> No
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_no_security_group_is_open_to_the_world_and_stores_admit_the_cluster_only(stack: str) -> None:
+def test_no_security_group_but_the_load_balancers_is_open_to_the_world_and_stores_admit_the_cluster_only(
+    stack: str,
+) -> None:
     graph = graph_of(stack, preview=False)
     cluster_group = graph.one(CLUSTER).outputs["vpcConfig"]["clusterSecurityGroupId"]
     rules = {r.name: r.inputs for r in graph.of_type(INGRESS)}
-    assert not any(str(rule.get("cidrIpv4", "")).endswith("/0") for rule in rules.values())
+    opened = {name for name, rule in rules.items() if str(rule.get("cidrIpv4", "")).endswith("/0")}
+    assert opened == ({"load-balancer-443", "load-balancer-80"} if stack == "prod" else set())
     for store, port in (("database", 5432), ("cache", 6379)):
         assert rules[store]["referencedSecurityGroupId"] == cluster_group
         assert (rules[store]["fromPort"], rules[store]["toPort"]) == (port, port)
-    assert not graph.of_type("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    [out] = graph.of_type("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    assert out.inputs["referencedSecurityGroupId"] == cluster_group
     # Rules are resources of their own here; one inside a group, or of the old kind, would escape these checks.
     for group in graph.of_type("aws:ec2/securityGroup:SecurityGroup"):
         assert not {"ingress", "egress"} & set(group.inputs), group.name
@@ -353,12 +359,12 @@ def test_the_pod_meets_pod_securitys_restricted_level_and_mounts_no_token(stack:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_the_namespace_denies_everything_but_the_named_ways_out(stack: str) -> None:
+def test_the_namespace_denies_everything_but_the_named_ways(stack: str) -> None:
     policies = {r.inputs["metadata"]["name"]: r.inputs["spec"] for r in graph_of(stack).of_type(POLICY)}
     assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    names = {"default-deny", "dns", "database", "cache", "internet-https", "pod-identity"}
+    names = {"default-deny", "load-balancer", "dns", "database", "cache", "internet-https", "pod-identity"}
     assert set(policies) == (names | {"aws-endpoints"} if stack == "prod" else names)
-    assert not any("ingress" in spec for spec in policies.values())
+    assert [name for name, spec in policies.items() if "ingress" in spec] == ["load-balancer"]
     internet = policies["internet-https"]["egress"][0]
     assert internet["ports"] == [{"protocol": "TCP", "port": 443}]
     excluded = internet["to"][0]["ipBlock"]["except"]
@@ -369,8 +375,8 @@ def test_the_namespace_denies_everything_but_the_named_ways_out(stack: str) -> N
 def test_without_an_image_everything_but_the_service_is_built_and_the_next_step_is_named() -> None:
     graph = graph_of("dev", image=False)
     kinds = {resource.kind for resource in graph}
-    assert not kinds & {"Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
-    assert {"Cluster", "NodePool", "Namespace", "Release"} <= kinds
+    assert not kinds & {"Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "TargetGroupBinding"}
+    assert {"Cluster", "NodePool", "Namespace", "Release", "TargetGroup"} <= kinds
     assert "service.image" in graph.exports["next"]
 
 

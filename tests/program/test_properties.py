@@ -53,6 +53,8 @@ AUTO_NAME_LIMITS = {
     "aws:iam/role:Role": 64,
     "aws:rds/subnetGroup:SubnetGroup": 255,
     "aws:ec2/launchTemplate:LaunchTemplate": 128,
+    "aws:lb/loadBalancer:LoadBalancer": 32,
+    "aws:lb/targetGroup:TargetGroup": 32,
 }
 
 
@@ -134,9 +136,13 @@ def every_reference_resolves(graph: Graph) -> None:
 
 
 def only_the_load_balancer_is_open_to_the_world(graph: Graph) -> None:
+    balancer = graph.one("aws:lb/loadBalancer:LoadBalancer").inputs
     for rule in graph.of_type("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
-        assert not str(rule.inputs.get("cidrIpv4", "")).endswith("/0"), rule.name
         assert not rule.inputs.get("cidrIpv6"), rule.name
+        if str(rule.inputs.get("cidrIpv4", "")).endswith("/0"):
+            assert not balancer["internal"], rule.name
+            assert [rule.inputs["securityGroupId"]] == balancer["securityGroups"], rule.name
+            assert (rule.inputs["fromPort"], rule.inputs["toPort"]) in {(443, 443), (80, 80)}, rule.name
 
 
 def every_store_uses_a_key_of_ours(graph: Graph) -> None:
@@ -200,7 +206,7 @@ def test_no_policy_of_ours_allows_every_action_or_a_whole_service(stack: str) ->
 WILDCARD_RESOURCES = {
     "provisioning-controller-discovery": "EC2 Describe, Price List and ListInstanceProfiles know no resource",
     "workloads-metrics-exporter-read": "GetMetricData, ListMetrics and GetResources know no resource",
-    "workloads-load-balancer-controller-read": "Describe and List calls know no resource; the SLR is bound by its service",
+    "workloads-load-balancer-controller-targets": "Describe calls know no resource",
 }
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from app import contract
 from stacks.graph import Graph, Resource
 from tests.environments import graph_of
 
 SUBNET = "aws:ec2/subnet:Subnet"
+EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 INTERNET = "198.51.100.7/32"  # documentation range (RFC 5737)
@@ -54,9 +56,23 @@ class Map:
             for row in rule["ports"]
         )
 
-    def anyone_may_call_the_pod(self) -> bool:
-        """Whether any policy opens an ingress."""
-        return any(policy.get("ingress") for policy in self._selecting_the_service())
+    def may_call_the_pod(self, source: str, port: int) -> bool:
+        """Whether a service pod's network policies let an address in on a port."""
+        return any(
+            row["port"] == port and any(_matches(peer, source) for peer in rule["from"])
+            for policy in self._selecting_the_service()
+            for rule in policy.get("ingress", [])
+            for row in rule["ports"]
+        )
+
+    def load_balancer(self) -> tuple[set[str], list[str], list[str]]:
+        """The addresses of the load balancer's subnets, its security groups, and the ports it listens on."""
+        balancer = self.graph.one("aws:lb/loadBalancer:LoadBalancer")
+        subnets = [row for row in self.graph.of_type(SUBNET) if row.id in balancer.inputs["subnets"]]
+        assert len(subnets) == len(balancer.inputs["subnets"])
+        hosts = {f"{IPv4Network(row.inputs['cidrBlock'])[10]}/32" for row in subnets}
+        ports = sorted(str(row.inputs["port"]) for row in self.graph.of_type("aws:lb/listener:Listener"))
+        return hosts, balancer.inputs["securityGroups"], ports
 
     def _selecting_the_service(self) -> list[dict[str, Any]]:
         labels = {"app.kubernetes.io/name": "agent"}
@@ -113,16 +129,48 @@ def test_pods_of_prod_reach_aws_endpoints_inside_the_vpc() -> None:
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_the_internet_reaches_nothing_and_data_reaches_no_internet(stack: str) -> None:
+def test_the_internet_reaches_the_load_balancer_of_prod_only_and_data_reaches_no_internet(stack: str) -> None:
     graph = graph_of(stack, preview=False)
     way = Map(graph)
     assert way.default_route("data") == {"nowhere"}
     assert way.default_route("endpoints") == {"nowhere"}
-    assert way.default_route("public") == {"igw"}  # where the load balancer will be, and nothing of ours is now
-    assert not any(str(row.inputs.get("cidrIpv4", "")).endswith("/0") for row in graph.of_type(INGRESS))
-    assert not way.anyone_may_call_the_pod()
+    assert way.default_route("public") == {"igw"}
+    opened = {
+        (row.inputs["securityGroupId"], row.inputs["fromPort"], row.inputs["toPort"])
+        for row in graph.of_type(INGRESS)
+        if str(row.inputs.get("cidrIpv4", "")).endswith("/0")
+    }
+    _, [group], ports = way.load_balancer()
+    assert opened == ({(group, 443, 443), (group, 80, 80)} if stack == "prod" else set())
+    assert ports == (["443", "80"] if stack == "prod" else ["80"])
+    assert not way.may_call_the_pod(INTERNET, 8000)
     public = [row.id for row in graph.of_type(SUBNET) if "-public-" in row.name]
     placed = [
-        row.type for row in graph if row.package == "aws" and any(str(row.inputs.get("subnetId")) == i for i in public)
+        row.type
+        for row in graph
+        if row.package == "aws" and {row.inputs.get("subnetId"), *row.inputs.get("subnets", [])} & set(public)
     ]
-    assert set(placed) == {"aws:ec2/natGateway:NatGateway", "aws:ec2/routeTableAssociation:RouteTableAssociation"}
+    expected = {"aws:ec2/natGateway:NatGateway", "aws:ec2/routeTableAssociation:RouteTableAssociation"}
+    assert set(placed) == (expected | {"aws:lb/loadBalancer:LoadBalancer"} if stack == "prod" else expected)
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_load_balancer_reaches_the_pods_on_the_services_port_and_nothing_else(stack: str) -> None:
+    graph = graph_of(stack, preview=False)
+    way = Map(graph)
+    hosts, [group], _ = way.load_balancer()
+    pods = graph.one("aws:eks/cluster:Cluster").outputs["vpcConfig"]["clusterSecurityGroupId"]
+    out = [row.inputs for row in graph.of_type(EGRESS) if row.inputs["securityGroupId"] == group]
+    assert [(row["referencedSecurityGroupId"], row["fromPort"], row["toPort"]) for row in out] == [
+        (pods, contract.PORT, contract.PORT)
+    ]
+    into = [row.inputs for row in graph.of_type(INGRESS) if row.inputs["securityGroupId"] == pods]
+    assert [(row["referencedSecurityGroupId"], row["fromPort"], row["toPort"]) for row in into] == [
+        (group, contract.PORT, contract.PORT)
+    ]
+    assert graph.one("aws:lb/targetGroup:TargetGroup").inputs["port"] == contract.PORT
+    for host in hosts:
+        assert way.may_call_the_pod(host, contract.PORT)
+        assert not way.may_call_the_pod(host, contract.METRICS_PORT)
+    for purpose in ("private", "data"):  # where pods, nodes and stores are
+        assert not way.may_call_the_pod(host_in(graph, purpose), contract.PORT)

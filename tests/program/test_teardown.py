@@ -21,6 +21,7 @@ GATES: dict[str, tuple[Any, ...]] = {
     "disableApiTermination": (False, None),
     "preserve": (False, None),
     "deletionProtectionEnabled": (False, None),
+    "enableDeletionProtection": (False, None),
 }
 # Locks by being there at all. Object Lock stays possible on a bucket made with it, but without a default period.
 LOCKS = (
@@ -57,6 +58,7 @@ def test_prod_is_gated_at_everything_that_holds_data() -> None:
         "database: deletionProtection",
         "database: skipFinalSnapshot",
         "cluster: deletionProtection",
+        "load-balancer: enableDeletionProtection",
         "cache: protect",
         "network: protect",
         "keys-data: retain_on_delete",
@@ -89,6 +91,10 @@ def test_the_test_knows_every_gate_that_the_sdk_has_for_our_types() -> None:
         "forceOverwriteReplicaSecret",
         "forceUpdateVersion",
         "deleteOnTermination",
+        "enforceSecurityGroupInboundRulesOnPrivateLinkTraffic",
+        "connectionTermination",
+        "preserveClientIp",
+        "preserveHostHeader",
     }
     words = ("deletion", "delete", "force", "protect", "finalsnapshot", "recoverywindow", "termination", "preserve")
     for stack in ("dev", "prod"):
@@ -99,16 +105,17 @@ def test_the_test_knows_every_gate_that_the_sdk_has_for_our_types() -> None:
 
 
 # What a destroy must delete by a call of its own, because it owns something outside the cluster (a Release's hooks, a
-# pool's instances, an Ingress's load balancer, a claim's disk) or must end before its nodes do (workloads).
+# pool's instances, an Ingress's load balancer, a binding's targets, a claim's disk) or must end before its nodes do
+# (workloads).
 WORKLOADS = ("Deployment", "Service", "PodDisruptionBudget")
-OWNS_OUTSIDE = ("Ingress", "NodePool", "EC2NodeClass", "PersistentVolumeClaim", "Release")
+OWNS_OUTSIDE = ("Ingress", "NodePool", "EC2NodeClass", "PersistentVolumeClaim", "Release", "TargetGroupBinding")
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_nothing_that_owns_something_outside_the_cluster_is_deleted_with_it(stack: str) -> None:
     graph = graph_of(stack)
     kept_apart = [row for row in graph if row.kind in OWNS_OUTSIDE]
-    assert {row.kind for row in kept_apart} == {"NodePool", "EC2NodeClass", "Release"}
+    assert {row.kind for row in kept_apart} == {"NodePool", "EC2NodeClass", "Release", "TargetGroupBinding"}
     assert [row.name for row in kept_apart if row.options.deleted_with] == []
 
 
