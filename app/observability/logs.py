@@ -1,23 +1,40 @@
-"""JSON logs on stdout, one object a line, with the request and thread they belong to."""
+"""JSON logs on stdout, one object a line, with the request, thread, run and trace they belong to.
+
+A user's words stay out: of exceptions only type and place are written, of messages only those that stand in the code.
+"""
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import TextIO
 
 import orjson
 
+from app.observability.tracing import current_trace_id
+
+log = logging.getLogger(__name__)
+
 _context: ContextVar[dict[str, str] | None] = ContextVar("log_context", default=None)
 
-# Their messages are about connections and sockets. Any other library may put a user's words into a message,
-# so of those only the template is written, without its arguments.
-_TRUSTED = ("app", "uvicorn", "psycopg.pool")
+# About connections only, and needed to find out why there is none.
+_MAY_FORMAT = "psycopg.pool"
+# What asyncio says is put together from the failure's text; these first lines are its own.
+_OF_ASYNCIO = {
+    "Task exception was never retrieved",
+    "Future exception was never retrieved",
+    "Task was destroyed but it is pending!",
+}
+WITHHELD = "withheld"
 
 
 @contextmanager
@@ -36,22 +53,49 @@ def current(name: str) -> str | None:
 
 
 class JsonFormatter(logging.Formatter):
-    """One line of JSON; an exception is its type and its place, for its message may quote a user."""
+    """One line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        trusted = record.name.split(".")[0] in _TRUSTED or record.name in _TRUSTED
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "event": (record.getMessage() if trusted else str(record.msg)).partition("\n")[0],
+            "event": _event(record),
             **(_context.get() or {}),
-            **getattr(record, "fields", {}),
         }
+        if trace_id := current_trace_id():
+            line["trace_id"] = trace_id
+        if record.name.startswith("app."):
+            line |= getattr(record, "fields", {})
+        if line["event"] == WITHHELD:
+            line["at"] = f"{record.pathname}:{record.lineno} {record.funcName}"
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
             line["frames"] = frames(record.exc_info[2])
         return orjson.dumps(line, default=str).decode()
+
+
+def _event(record: logging.LogRecord) -> str:
+    if record.name == _MAY_FORMAT:
+        return record.getMessage().partition("\n")[0]
+    first = str(record.msg).partition("\n")[0]
+    if record.name == "asyncio" and first in _OF_ASYNCIO:
+        return first
+    return first if _stands_in_the_code(record) else WITHHELD
+
+
+def _stands_in_the_code(record: logging.LogRecord) -> bool:
+    """Whether the message is a constant of the function that logs it.
+
+    An f-string is not: LangGraph and LangChain put exceptions into theirs, and exceptions quote what users sent.
+    """
+    frame = inspect.currentframe()
+    while frame:
+        code = frame.f_code
+        if code.co_filename == record.pathname and code.co_name == record.funcName:
+            return record.msg in code.co_consts
+        frame = frame.f_back
+    return False
 
 
 def frames(trace: TracebackType | None, last: int = 12) -> list[str]:
@@ -60,9 +104,32 @@ def frames(trace: TracebackType | None, last: int = 12) -> list[str]:
 
 
 def configure_logging(level: str) -> None:
-    """Sends every logger of the process to stdout as JSON."""
+    """Sends every logger of the process to stdout as JSON, and what Python itself would print to stderr."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("app").setLevel(level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # a line that cannot be written would be printed with its arguments
+    warnings.showwarning = _log_warning
+    sys.excepthook = _log_uncaught
+    sys.unraisablehook = lambda raised: _log_uncaught(raised.exc_type, raised.exc_value, raised.exc_traceback)
+    threading.excepthook = lambda raised: _log_uncaught(raised.exc_type, raised.exc_value, raised.exc_traceback)
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """pydantic's warnings quote the value they are about."""
+    log.warning("a warning", extra={"fields": {"category": category.__name__, "at": f"{filename}:{lineno}"}})
+
+
+def _log_uncaught(kind: type[BaseException], failure: BaseException | None, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    log.critical("an uncaught exception", extra={"fields": {"error": kind.__name__, "frames": frames(trace)}})

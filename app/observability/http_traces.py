@@ -1,0 +1,48 @@
+"""A span around every request, named by its route: path, query and headers may hold a user's words."""
+
+from __future__ import annotations
+
+from opentelemetry.trace import SpanKind, StatusCode
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import contract
+from app.observability.tracing import entered, parent_of, tracer
+
+UNTRACED = {contract.LIVE_PATH, contract.READY_PATH, contract.METRICS_PATH}
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+
+
+class TracedRequests:
+    """Goes outside of everything that logs. FastAPI's own spans hold the path and the query, so they are to be off."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        active = tracer()
+        if active is None or scope["type"] != "http" or scope["path"] in UNTRACED:
+            await self._app(scope, receive, send)
+            return
+        method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+        span = active.start_span(
+            method,
+            parent_of(Headers(scope=scope).get("traceparent")),
+            SpanKind.SERVER,
+            {"http.request.method": method},
+        )
+
+        async def send_with_status(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                span.set_attribute("http.response.status_code", message["status"])
+                if message["status"] >= 500:
+                    span.set_status(StatusCode.ERROR)
+            await send(message)
+
+        with entered(span):
+            try:
+                await self._app(scope, receive, send_with_status)
+            finally:
+                if route := getattr(scope.get("route"), "path", None):
+                    span.update_name(f"{method} {route}")
+                    span.set_attribute("http.route", route)

@@ -1,0 +1,373 @@
+"""What is measured of a graph's nodes, and that measuring changes nothing about the graph."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import operator
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Annotated, Any, TypedDict, cast
+
+import pytest
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.config import get_stream_writer
+from langgraph.func import entrypoint, task
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, RetryPolicy, Send, interrupt
+
+from app.observability.graph_nodes import AnyGraph, NodeObserver
+from app.observability.metrics import Metrics
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class State(TypedDict, total=False):
+    steps: Annotated[list[str], operator.add]
+    fail: bool
+
+
+def first(state: State) -> State:
+    return {"steps": ["first"]}
+
+
+async def second(state: State) -> State:
+    get_stream_writer()("halfway")
+    if state.get("fail"):
+        raise ValueError("words of a user")
+    return {"steps": ["second"]}
+
+
+def ask(state: State) -> State:
+    return {"steps": [interrupt("which?")]}
+
+
+def chain(*nodes: Callable[..., Any], **more: Any) -> StateGraph[State]:
+    builder = StateGraph(State)
+    names = [node.__name__ for node in nodes]
+    for node in nodes:
+        builder.add_node(node.__name__, node)
+    for source, target in zip([START, *names], [*names, END], strict=True):
+        builder.add_edge(source, target)
+    return builder
+
+
+def compiled(builder: StateGraph[State], **options: Any) -> AnyGraph:
+    return cast("AnyGraph", builder.compile(**options))
+
+
+def nested() -> AnyGraph:
+    builder = chain(first, ask)
+    inner = compiled(builder)
+    outer = StateGraph(State).add_node("inner", inner).add_node(second)
+    outer.add_edge(START, "inner").add_edge("inner", "second").add_edge("second", END)
+    return compiled(outer, checkpointer=InMemorySaver())
+
+
+def fan_out() -> AnyGraph:
+    builder = StateGraph(State).add_node(first).add_node(second)
+
+    def to_all(_: State) -> list[Send]:
+        return [Send("first", {}), Send("second", {}), Send("second", {})]
+
+    builder.add_conditional_edges(START, to_all)
+    return compiled(builder)
+
+
+def piped() -> AnyGraph:
+    """A node that is a sequence of runnables, as chains of prompt, model and parser are."""
+
+    def then(state: State) -> State:
+        return {"steps": [*state.get("steps", []), "piped"]}
+
+    steps = RunnableLambda(first) | RunnableLambda(then)
+    return compiled(StateGraph(State).add_node("pipe", steps).add_edge(START, "pipe").add_edge("pipe", END))
+
+
+def count(metrics: Metrics, graph: str, node: str) -> float:
+    labels = {"graph": graph, "node": node}
+    return metrics.registry.get_sample_value("agent_node_duration_seconds_count", labels) or 0
+
+
+def errors(metrics: Metrics, graph: str, node: str, kind: str) -> float:
+    labels = {"graph": graph, "node": node, "type": kind}
+    return metrics.registry.get_sample_value("agent_node_errors_total", labels) or 0
+
+
+def tokens(metrics: Metrics, direction: str, model: str = "parrot-1") -> float:
+    labels = {"provider": "parrots", "model": model, "direction": direction}
+    return metrics.registry.get_sample_value("agent_llm_tokens_total", labels) or 0
+
+
+async def test_every_execution_of_a_node_is_timed_under_its_graph_and_name() -> None:
+    metrics = Metrics()
+    graph = NodeObserver(metrics).observed(compiled(chain(first, second)), "talk")
+    await graph.ainvoke({"steps": []})
+    await graph.ainvoke({"steps": []})
+    assert count(metrics, "talk", "first") == count(metrics, "talk", "second") == 2
+    assert errors(metrics, "talk", "second", "ValueError") == 0
+
+
+async def test_a_failing_node_counts_its_exceptions_type_and_never_its_words() -> None:
+    metrics = Metrics()
+    graph = NodeObserver(metrics).observed(compiled(chain(first, second)), "talk")
+    with pytest.raises(ValueError, match="words of a user"):
+        await graph.ainvoke({"steps": [], "fail": True})
+    assert errors(metrics, "talk", "second", "ValueError") == 1
+    assert count(metrics, "talk", "second") == 1
+    assert not any("words" in str(sample) for metric in metrics.registry.collect() for sample in metric.samples)
+
+
+async def test_each_attempt_of_a_retried_node_counts() -> None:
+    metrics = Metrics()
+    attempts = iter([ConnectionError("away"), ConnectionError("away"), None])
+
+    def shaky(state: State) -> State:
+        if failure := next(attempts):
+            raise failure
+        return {"steps": ["shaky"]}
+
+    retry = RetryPolicy(initial_interval=0.001, jitter=False)
+    builder = StateGraph(State).add_node("shaky", shaky, retry_policy=retry)
+    builder.add_edge(START, "shaky").add_edge("shaky", END)
+    assert await NodeObserver(metrics).observed(compiled(builder), "g").ainvoke({"steps": []}) == {"steps": ["shaky"]}
+    assert count(metrics, "g", "shaky") == 3
+    assert errors(metrics, "g", "shaky", "ConnectionError") == 2
+
+
+async def test_a_question_to_the_user_is_no_error() -> None:
+    metrics = Metrics()
+    graph = NodeObserver(metrics).observed(compiled(chain(ask), checkpointer=InMemorySaver()), "g")
+    config: RunnableConfig = {"configurable": {"thread_id": "t"}}
+    await graph.ainvoke({"steps": []}, config)
+    assert await graph.ainvoke(Command(resume="this"), config) == {"steps": ["this"]}
+    assert count(metrics, "g", "ask") == 2
+    assert errors(metrics, "g", "ask", "GraphInterrupt") == 0
+
+
+async def test_a_cancelled_node_is_no_error() -> None:
+    metrics = Metrics()
+    reached = asyncio.Event()
+
+    async def wait(state: State) -> State:
+        reached.set()
+        await asyncio.sleep(60)
+        return {}
+
+    graph = NodeObserver(metrics).observed(compiled(chain(wait)), "g")
+    run = asyncio.create_task(graph.ainvoke({"steps": []}))
+    await reached.wait()
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    assert count(metrics, "g", "wait") == 1
+    assert errors(metrics, "g", "wait", "CancelledError") == 0
+
+
+async def test_nodes_of_a_subgraph_are_named_by_their_path() -> None:
+    metrics = Metrics()
+    graph = NodeObserver(metrics).observed(nested(), "g")
+    await graph.ainvoke({"steps": []}, {"configurable": {"thread_id": "t"}})
+    assert count(metrics, "g", "inner/first") == count(metrics, "g", "inner/ask") == count(metrics, "g", "inner") == 1
+
+
+async def test_a_functional_graph_is_measured_as_its_entrypoint() -> None:
+    @task
+    async def double(number: int) -> int:
+        return number * 2
+
+    @entrypoint()
+    async def work(number: int) -> int:
+        return await double(number)
+
+    metrics = Metrics()
+    assert await NodeObserver(metrics).observed(cast("AnyGraph", work), "g").ainvoke(21) == 42
+    assert count(metrics, "g", "work") == 1
+
+
+@pytest.mark.parametrize("subgraphs", [False, True])
+@pytest.mark.parametrize("make", [lambda: compiled(chain(first, second)), nested, fan_out, piped])
+async def test_an_observed_graph_streams_what_the_graph_streams(make: Callable[[], AnyGraph], subgraphs: bool) -> None:
+    async def streamed(graph: AnyGraph) -> list[Any]:
+        config: RunnableConfig = {"configurable": {"thread_id": "t"}}
+        modes: Any = ["values", "updates", "custom", "messages"]
+        stream = graph.astream({"steps": []}, config, stream_mode=modes, subgraphs=subgraphs)
+        parts = [cast("tuple[Any, ...]", part) async for part in stream]
+        # Ids of tasks and interrupts differ from run to run.
+        return [(part[-2], str(part[-1]).split("id=")[0]) for part in parts]
+
+    plain, observed = make(), NodeObserver(Metrics()).observed(make(), "g")
+    # Parallel nodes end in any order.
+    assert sorted(await streamed(observed)) == sorted(await streamed(plain))
+
+
+async def test_an_observed_graph_keeps_state_history_and_subgraph_state() -> None:
+    graph = NodeObserver(Metrics()).observed(nested(), "g")
+    config: RunnableConfig = {"configurable": {"thread_id": "t"}}
+    await graph.ainvoke({"steps": []}, config)
+    state = await graph.aget_state(config, subgraphs=True)
+    assert state.next == ("inner",)
+    [waiting] = state.tasks
+    assert cast("Any", waiting.state).values == {"steps": ["first"]}
+    await graph.ainvoke(Command(resume="this"), config)
+    await graph.aupdate_state(config, {"steps": ["mended"]}, as_node="second")
+    after = await graph.aget_state(config)
+    assert after.values["steps"][-3:] == ["this", "second", "mended"]
+    assert len([snapshot async for snapshot in graph.aget_state_history(config)]) > 3
+
+
+async def test_events_of_an_observed_graph_name_its_nodes() -> None:
+    graph = NodeObserver(Metrics()).observed(nested(), "g")
+    config: RunnableConfig = {"configurable": {"thread_id": "t"}}
+    names = {event["name"] async for event in graph.astream_events({"steps": []}, config, version="v2")}
+    assert {"inner", "first"} <= names
+
+
+def test_a_graph_can_be_observed_without_an_event_loop() -> None:
+    metrics = Metrics()
+    graph = NodeObserver(metrics).observed(compiled(chain(first)), "g")
+    assert graph.invoke({"steps": []}) == {"steps": ["first"]}
+    assert list(graph.stream({"steps": []}, stream_mode="updates")) == [{"first": {"steps": ["first"]}}]
+    assert count(metrics, "g", "first") == 2
+
+
+def test_a_graph_is_copied_once_and_itself_left_alone() -> None:
+    graph = compiled(chain(first))
+    node = graph.nodes["first"]
+    observer = NodeObserver(Metrics())
+    assert observer.observed(graph, "g") is observer.observed(graph, "g")
+    assert observer.observed(graph, "g") is not graph
+    assert graph.nodes["first"] is node
+
+
+def test_a_graph_made_for_one_run_is_not_kept() -> None:
+    observer = NodeObserver(Metrics())
+
+    def one_run() -> weakref.ref[AnyGraph]:
+        graph = compiled(chain(first))
+        observer.observed(graph, "g").invoke({"steps": []})
+        return weakref.ref(graph)
+
+    made = [one_run() for _ in range(3)]
+    gc.collect()
+    assert [reference() for reference in made] == [None, None, None]
+
+
+class Parrot(GenericFakeChatModel):
+    """A model that says what it is given, and what that cost."""
+
+    model: str = "parrot-1"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
+        return {"ls_provider": "parrots", "ls_model_name": self.model, "ls_model_type": "chat"}
+
+
+def parrot(*costs: tuple[int, int], model: str = "parrot-1") -> Parrot:
+    def answers() -> Iterator[AIMessage]:
+        for sent, received in costs:
+            yield AIMessage(
+                "Umlaufbahn",
+                usage_metadata=UsageMetadata(input_tokens=sent, output_tokens=received, total_tokens=sent + received),
+            )
+
+    return Parrot(messages=answers(), model=model)
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_tokens_of_a_model_inside_a_node_are_counted_once(asynchronous: bool) -> None:
+    metrics = Metrics()
+    model = parrot((7, 2), (5, 1))
+
+    def call(state: State) -> State:
+        model.invoke("x")
+        model.invoke("y")
+        return {}
+
+    async def acall(state: State) -> State:
+        await model.ainvoke("x")
+        await model.ainvoke("y")
+        return {}
+
+    graph = NodeObserver(metrics).observed(compiled(chain(acall if asynchronous else call)), "g")
+    await graph.ainvoke({"steps": []})
+    assert tokens(metrics, "input") == 12
+    assert tokens(metrics, "output") == 3
+
+
+async def test_tokens_of_a_model_in_a_subgraph_or_chain_are_counted_once() -> None:
+    metrics = Metrics()
+    model = parrot((7, 2), (5, 1))
+
+    async def deep(state: State) -> State:
+        await (RunnableLambda(lambda _: "x") | model).ainvoke({})
+        return {}
+
+    async def calls_a_graph(state: State) -> State:
+        await compiled(chain(deep)).ainvoke({"steps": []})
+        return {}
+
+    builder = StateGraph(State).add_node("inner", compiled(chain(deep))).add_node(calls_a_graph)
+    builder.add_edge(START, "inner").add_edge("inner", "calls_a_graph").add_edge("calls_a_graph", END)
+    await NodeObserver(metrics).observed(compiled(builder), "g").ainvoke({"steps": []})
+    assert tokens(metrics, "input") == 12
+    assert tokens(metrics, "output") == 3
+
+
+async def test_tokens_of_a_streamed_answer_are_counted() -> None:
+    metrics = Metrics()
+    usage = UsageMetadata(input_tokens=7, output_tokens=2, total_tokens=9)
+
+    class Streaming(Parrot):
+        async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+            yield ChatGenerationChunk(message=AIMessageChunk(content="Umlauf"))
+            yield ChatGenerationChunk(message=AIMessageChunk(content="bahn", usage_metadata=usage))
+
+    async def speak(state: State) -> State:
+        async for _ in Streaming(messages=iter([])).astream("x"):
+            pass
+        return {}
+
+    graph = NodeObserver(metrics).observed(compiled(chain(speak)), "g")
+    said = [part async for part in graph.astream({"steps": []}, stream_mode="messages")]
+    assert len(said) >= 2
+    assert (tokens(metrics, "input"), tokens(metrics, "output")) == (7, 2)
+
+
+async def test_models_that_clients_name_do_not_grow_the_labels_without_end() -> None:
+    metrics = Metrics()
+    observer = NodeObserver(metrics, most_models=2)
+
+    def graph_of(model: str) -> AnyGraph:
+        chosen = parrot((1, 1), model=model)
+
+        async def call(state: State) -> State:
+            await chosen.ainvoke("x")
+            return {}
+
+        return observer.observed(compiled(chain(call)), "g")
+
+    for number in range(5):
+        await graph_of(f"model-{number}").ainvoke({"steps": []})
+    assert tokens(metrics, "input", "model-1") == 1
+    assert tokens(metrics, "input", "model-4") == 0
+    assert tokens(metrics, "input", "other") == 3
+
+
+async def test_nodes_named_by_a_factory_do_not_grow_the_labels_without_end() -> None:
+    metrics = Metrics()
+    observer = NodeObserver(metrics, most_nodes=2)
+    for number in range(5):
+        builder = StateGraph(State).add_node(f"n{number}", first).add_edge(START, f"n{number}")
+        await observer.observed(compiled(builder), "g").ainvoke({"steps": []})
+    assert count(metrics, "g", "n1") == 1
+    assert count(metrics, "g", "n4") == 0
+    assert count(metrics, "g", "other") == 3
