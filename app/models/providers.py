@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from app import contract
 from app.failures import Exit, Refused
 from app.models.engine import Engine, Label, LocalEngine, Passage, Reply
+from app.observability.llm_tokens import PROVIDER_KEY
 from app.observability.metrics import Metrics
 from app.settings import Settings
 
@@ -63,7 +64,7 @@ class ModelChain:
         outcome = "error"
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                message = await link.model.ainvoke(prompt)
+                message = await link.model.ainvoke(prompt, {"metadata": {PROVIDER_KEY: link.provider}})
             outcome = "success" if message.text.strip() else "empty"
         except TimeoutError:
             outcome = "timeout"
@@ -75,9 +76,6 @@ class ModelChain:
             return None
         finally:
             self._metrics.llm_requests.labels(link.provider, outcome).inc()
-        if usage := message.usage_metadata:
-            self._metrics.llm_tokens.labels(link.provider, "input").inc(usage["input_tokens"])
-            self._metrics.llm_tokens.labels(link.provider, "output").inc(usage["output_tokens"])
         return message if outcome == "success" else None
 
 

@@ -13,6 +13,8 @@ from prometheus_client import Counter
 from app.observability.labels import Bounded
 
 UNKNOWN = "unknown"
+PROVIDER_KEY = "agent_provider"
+"""Metadata of a call that names the provider as our settings do (LangChain has a name of its own for Bedrock)."""
 
 
 class TokenCounter(BaseCallbackHandler):
@@ -35,7 +37,8 @@ class TokenCounter(BaseCallbackHandler):
         **_: Any,
     ) -> None:
         known = metadata or {}
-        self._asked[run_id] = (known.get("ls_provider", UNKNOWN), known.get("ls_model_name", UNKNOWN))
+        provider = known.get(PROVIDER_KEY) or known.get("ls_provider", UNKNOWN)
+        self._asked[run_id] = (provider, known.get("ls_model_name", UNKNOWN))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         provider, model = self._asked.pop(run_id, (UNKNOWN, UNKNOWN))

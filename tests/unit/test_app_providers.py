@@ -7,16 +7,18 @@ import json
 import threading
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatResult
+from langgraph.graph import END, START, MessagesState, StateGraph
 
 from app.failures import Refused
-from app.models.engine import LocalEngine, Passage
+from app.models.engine import LocalEngine, Passage, Reply
 from app.models.providers import Link, ModelChain, create_engine
+from app.observability.graph_nodes import AnyGraph, NodeObserver
 from app.observability.metrics import Metrics
 from app.settings import Settings
 
@@ -143,8 +145,17 @@ def bedrock(monkeypatch: pytest.MonkeyPatch) -> Generator[list[dict[str, Any]]]:
 @pytest.mark.anyio
 async def test_a_configured_bedrock_model_answers_through_langchain(bedrock: list[dict[str, Any]]) -> None:
     metrics = Metrics()
-    reply = await create_engine(Settings(model=BEDROCK), metrics).reply(TALK, PASSAGES)
+    engine = create_engine(Settings(model=BEDROCK), metrics)
+    replies: list[Reply] = []
+
+    async def ask(state: MessagesState) -> dict[str, Any]:
+        replies.append(await engine.reply(state["messages"], PASSAGES))
+        return {}
+
+    builder = StateGraph(MessagesState).add_node(ask).add_edge(START, "ask").add_edge("ask", END)
+    await NodeObserver(metrics).observed(cast("AnyGraph", builder.compile()), "g").ainvoke({"messages": TALK})
+    [reply] = replies
     assert (reply.text, reply.label["provider"], reply.label["llm"]) == ("by bedrock", "bedrock_converse", True)
     assert "Use the link." in json.dumps(bedrock[0]["system"])
-    tokens = {"provider": "bedrock_converse", "direction": "input"}
+    tokens = {"provider": "bedrock_converse", "model": BEDROCK.partition(":")[2], "direction": "input"}
     assert metrics.registry.get_sample_value("agent_llm_tokens_total", tokens) == 11
