@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastapi.telemetry import TelemetryConfig
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,11 +11,15 @@ from app import contract
 from app.observability.tracing import entered, parent_of, tracer
 
 UNTRACED = {contract.LIVE_PATH, contract.READY_PATH, contract.METRICS_PATH}
+
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""For FastAPI(telemetry=...): its own spans hold the path and the query, its log records the exception's message."""
+
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 
 class TracedRequests:
-    """Goes outside of everything that logs. FastAPI's own spans hold the path and the query, so they are to be off."""
+    """Goes outside of everything that logs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
