@@ -1,4 +1,4 @@
-"""python -m app serve | stop-database"""
+"""python -m app serve | api | worker | stop-database"""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ from app.observability.logs import configure_logging
 from app.runtime.database import connection_string
 from app.runtime.embedded_postgres import embedded_database, stop
 from app.runtime.schema import NewerSchema, check_not_newer
-from app.server import serve
+from app.server import serve, serve_together
 from app.settings import Settings, load_settings
+
+ROLES = {
+    "serve": "serve the graphs of langgraph.json over HTTP, and execute their runs",
+    "api": "accept runs and answer; workers apart execute them",
+    "worker": "execute runs that others accepted",
+}
 
 EXAMPLE = """
   curl -s {url}/workflow/execute -H 'content-type: application/json' \\
@@ -28,7 +34,7 @@ EXAMPLE = """
 def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     try:
-        return _serve(given) if given.command == "serve" else _stop_database(given)
+        return _stop_database(given) if given.command == "stop-database" else _serve(given)
     except Refused as refusal:
         _say(f"refused: {refusal}")
         return refusal.code
@@ -37,7 +43,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    settings = load_settings(host=given.host, port=given.port, metrics_port=given.metrics_port, config=given.config)
+    role = None if given.command == "serve" else given.command
+    settings = load_settings(
+        host=given.host,
+        port=given.port,
+        metrics_port=given.metrics_port,
+        config=given.config,
+        processes=given.processes,
+        role=role,
+    )
     configure_logging(settings.log_level)
     if given.ready_file:
         given.ready_file.unlink(missing_ok=True)
@@ -49,7 +63,14 @@ def _serve(given: argparse.Namespace) -> int:
             where = f"embedded PostgreSQL in {settings.data_directory}"
         _refuse_newer_schema(settings)
         engine = ", then ".join((*settings.models, "the local engine (no language model)"))
-        serve(settings, lambda url: _announce(url, where, engine), given.ready_file)
+
+        def announce(url: str) -> None:
+            if given.listen_fd is None:  # a process of several: the first says it for all
+                _say(f"serving {url} · state in {where} · answers by {engine}\n{EXAMPLE.format(url=url)}")
+
+        if settings.processes > 1:
+            return serve_together(settings, announce, given.ready_file)
+        serve(settings, announce, given.ready_file, given.listen_fd)
     return Exit.OK
 
 
@@ -70,10 +91,6 @@ def _refuse_newer_schema(settings: Settings) -> None:
         _say("the database does not answer yet; starting without it")
 
 
-def _announce(url: str, where: str, engine: str) -> None:
-    _say(f"serving {url} · state in {where} · answers by {engine}\n{EXAMPLE.format(url=url)}")
-
-
 def _say(text: str) -> None:
     """For people, on stderr: stdout carries the JSON log."""
     sys.stderr.write(text + "\n")
@@ -82,12 +99,17 @@ def _say(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="The agent service. Settings: app/settings.py.")
     commands = parser.add_subparsers(dest="command", required=True)
-    serving = commands.add_parser("serve", help="serve the graphs of langgraph.json over HTTP")
-    serving.add_argument("--host", help="address to listen on (AGENT_HOST)")
-    serving.add_argument("--port", type=int, help="port of the API, 0 for any free one (AGENT_PORT)")
-    serving.add_argument("--metrics-port", type=int, help="port of the metrics, 0 for the API's (AGENT_METRICS_PORT)")
-    serving.add_argument("--config", type=Path, help="path of a langgraph.json (AGENT_CONFIG)")
-    serving.add_argument("--ready-file", type=Path, help="file to write {url, metrics_url} to once it listens")
+    for name, what in ROLES.items():
+        serving = commands.add_parser(name, help=what)
+        serving.add_argument("--host", help="address to listen on (AGENT_HOST)")
+        serving.add_argument("--port", type=int, help="port of the API, 0 for any free one (AGENT_PORT)")
+        serving.add_argument(
+            "--metrics-port", type=int, help="port of the metrics, 0 for the API's (AGENT_METRICS_PORT)"
+        )
+        serving.add_argument("--config", type=Path, help="path of a langgraph.json (AGENT_CONFIG)")
+        serving.add_argument("--processes", type=int, help="processes behind the port (AGENT_PROCESSES)")
+        serving.add_argument("--ready-file", type=Path, help="file to write {url, metrics_url} to once it listens")
+        serving.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
     commands.add_parser("stop-database", help="stop an embedded PostgreSQL that outlived its service")
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -21,7 +22,9 @@ from app.api.application import create_app
 from app.failures import Exit, Refused
 from app.observability.metrics import Metrics
 from app.settings import Settings
+from app.supervisor import Supervisor, environment_of, refuse_shared_metrics
 
+BACKLOG = 2048  # uvicorn's own
 AFTER_DRAIN_SECONDS = 5  # for answers that are being sent when the runs have ended
 
 
@@ -61,18 +64,48 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(settings: Settings, announce: Callable[[str], None], ready_file: Path | None) -> None:
-    """Serves until a signal; raises Refused when it cannot start."""
+def serve(
+    settings: Settings, announce: Callable[[str], None], ready_file: Path | None, listen_fd: int | None = None
+) -> None:
+    """Serves until a signal; raises Refused when it cannot start. With a descriptor it is one of several processes."""
     metrics = Metrics()
     app = create_app(settings, metrics)
-    with _listen(settings.host, settings.port, contract.ENV_PORT) as listener:
+    listening = _listen(settings.host, settings.port, contract.ENV_PORT) if listen_fd is None else _inherited(listen_fd)
+    with listening as listener:
         if settings.metrics_port:
             _serve_metrics(settings, metrics)
-        uvloop.run(_serve(settings, app, listener, announce, ready_file))
+        uvloop.run(_serve(settings, app, listener, announce, ready_file, leader=os.getppid() if listen_fd else None))
+
+
+def serve_together(settings: Settings, announce: Callable[[str], None], ready_file: Path | None) -> int:
+    """The same with several processes; the exit code when they have ended."""
+    refuse_shared_metrics(settings.processes, settings.metrics_port)
+    with _listen(settings.host, settings.port, contract.ENV_PORT) as listener:
+        listener.listen(BACKLOG)
+        url = _url(listener)
+        own: dict[str, object] = {
+            contract.ENV_ROLE: settings.role,
+            contract.ENV_HOST: settings.host,
+            contract.ENV_CONFIG: settings.config,
+            contract.ENV_DATABASE_URL: settings.database_url.get_secret_value() if settings.database_url else None,
+        }
+
+        def when_ready() -> None:
+            if ready_file:
+                _write(ready_file, {"url": url, "metrics_url": _metrics_url(settings, url)})
+            announce(url)
+
+        together = Supervisor(listener, settings.processes, environment_of(own), settings.metrics_port)
+        return together.run(when_ready, settings.drain_seconds + AFTER_DRAIN_SECONDS)
 
 
 async def _serve(
-    settings: Settings, app: FastAPI, listener: socket.socket, announce: Callable[[str], None], ready_file: Path | None
+    settings: Settings,
+    app: FastAPI,
+    listener: socket.socket,
+    announce: Callable[[str], None],
+    ready_file: Path | None,
+    leader: int | None,
 ) -> None:
     config = uvicorn.Config(
         app,
@@ -82,14 +115,34 @@ async def _serve(
         server_header=False,
         timeout_graceful_shutdown=AFTER_DRAIN_SECONDS,
     )
-    url = f"http://{_host(listener)}:{listener.getsockname()[1]}"
+    url = _url(listener)
 
     def when_listening() -> None:
         if ready_file:
             _write(ready_file, {"url": url, "metrics_url": _metrics_url(settings, url)})
         announce(url)
 
+    watch = asyncio.create_task(_follow_leader(leader)) if leader else None
     await DrainingServer(config, app, settings.drain_seconds, when_listening).serve(sockets=[listener])
+    if watch:
+        watch.cancel()
+
+
+async def _follow_leader(leader: int) -> None:
+    """A process of several stops when the one that started it is gone."""
+    while os.getppid() == leader:  # noqa: ASYNC110  nothing tells a process of its parent's end
+        await asyncio.sleep(1)
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _inherited(descriptor: int) -> socket.socket:
+    listener = socket.socket(fileno=descriptor)
+    listener.setblocking(False)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://{_host(listener)}:{listener.getsockname()[1]}"
 
 
 def _listen(host: str, port: int, variable: str) -> socket.socket:

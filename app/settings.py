@@ -84,9 +84,24 @@ class Settings(BaseSettings):
     role: Literal["all", "api", "worker"] = Field(
         default="all", description="Set all for one process, or api and worker for processes apart."
     )
+    processes: int = Field(
+        default=1, ge=1, le=64, description="Set how many processes serve the port; about one for each CPU."
+    )
     worker_slots: int = Field(default=64, ge=1, le=10_000, description="Set how many runs a process executes at once.")
     queue_limit: int = Field(
         default=10_000, ge=1, le=10_000_000, description="Set how many runs may wait before new ones get 429."
+    )
+
+    event_retention_seconds: float = Field(
+        default=3600, gt=0, description="Set for how long after a run's end its stream can be read again."
+    )
+    run_retention_seconds: float | None = Field(
+        default=30 * 86_400, gt=0, description="Set for how long ended runs are listed, or the word null for ever."
+    )
+    checkpoint_retention_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Set after how long without a change a thread keeps only its newest checkpoint, or null for never.",
     )
 
     max_body_bytes: int = Field(
@@ -101,7 +116,7 @@ class Settings(BaseSettings):
         description="Set how long to wait for running requests when stopping.",
     )
 
-    @field_validator("prepare_threshold", mode="before")
+    @field_validator("prepare_threshold", "run_retention_seconds", "checkpoint_retention_seconds", mode="before")
     @classmethod
     def _null_word(cls, value: object) -> object:
         return None if value == "null" else value

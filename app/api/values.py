@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, Field
+from fastapi import Path, Response
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
+from app.runtime.stream_parts import to_json
 
 THREAD_ID_PATTERN = r"^[A-Za-z0-9_.-]{1,128}$"
 Identifier = Annotated[str, Field(pattern=THREAD_ID_PATTERN)]
+ThreadId = Annotated[str, Path(pattern=THREAD_ID_PATTERN)]
 
 MAX_DEPTH = 64
 # msgpack, the checkpoint format, has 64-bit integers.
@@ -43,5 +48,25 @@ def _refuse_scalar(item: object) -> None:
         raise ValueError("holds a number that is not finite")
 
 
-GraphInput = Annotated[dict[str, Any], AfterValidator(refuse_unstorable)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(refuse_unstorable)]
+GraphInput = JsonObject
 Storable = Annotated[Any, AfterValidator(refuse_unstorable)]
+
+
+class SdkBody(BaseModel):
+    """A body of SDK clients, which send null for what they leave out.
+
+    Keys that are not ours are left alone: clients are older and newer than this service.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nulls(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: part for key, part in cast("dict[str, Any]", value).items() if part is not None}
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with any state in it, which FastAPI's own way would refuse or change."""
+    return Response(to_json(value), status, headers, "application/json")

@@ -11,7 +11,8 @@ CREATE TABLE threads (
     interrupts  text[]      NOT NULL DEFAULT '{}',     -- ids of the questions that wait for an answer
     ttl_seconds integer     CHECK (ttl_seconds > 0),   -- deleted this long after its last change; never when null
     created_at  timestamptz NOT NULL DEFAULT now(),
-    updated_at  timestamptz NOT NULL DEFAULT now()
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    pruned_at   timestamptz                            -- since when only its newest checkpoint is kept
 );
 CREATE INDEX threads_metadata ON threads USING gin (metadata jsonb_path_ops);
 CREATE INDEX threads_updated ON threads (updated_at DESC);
@@ -53,6 +54,7 @@ CREATE UNIQUE INDEX runs_idempotency ON runs (idempotency_key) WHERE idempotency
 CREATE INDEX runs_queue ON runs (rank, number) WHERE status = 'pending';
 CREATE INDEX runs_leases ON runs (lease_until) WHERE status = 'running';
 CREATE INDEX runs_thread ON runs (thread_id, number DESC);
+CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE run_events (
     run_id     uuid        NOT NULL REFERENCES runs ON DELETE CASCADE,

@@ -31,9 +31,6 @@ from app.tables.threads import Connection, Search, Thread
 GRAPH_KEY = "graph_id"  # the ecosystem's name for it in a checkpoint's metadata
 RETRY_SECONDS = 2
 
-# Checkpoints and their parts, which no foreign key ties to the thread: LangGraph owns these tables.
-CHECKPOINT_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
-
 
 def thread_config(thread_id: str, checkpoint: Mapping[str, Any] | None = None) -> RunnableConfig:
     """LangGraph's address of a thread, or of one of its checkpoints."""
@@ -91,8 +88,7 @@ class Threads:
             running = await runs.unended(connection, thread_id)
             if not await threads.delete(connection, thread_id):
                 raise UnknownThread(f"thread_id={thread_id!r}: no such thread.", field="thread_id")
-            for table in CHECKPOINT_TABLES:
-                await connection.execute(f"DELETE FROM {table} WHERE thread_id = %s".encode(), (thread_id,))  # noqa: S608  constants
+            await self._saver.delete_threads(connection, [thread_id])
         self._signals.publish(ATTENTION, *(changed(run.run_id) for run in running))
 
     async def state(

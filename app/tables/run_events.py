@@ -61,6 +61,7 @@ async def delete_old(connection: Connection, seconds: float) -> int:
     """Forgets the events of runs that ended so long ago."""
     query = """
         DELETE FROM run_events USING runs
-        WHERE run_events.run_id = runs.run_id AND runs.ended_at < now() - make_interval(secs => %s)
+        WHERE run_events.created_at < now() - make_interval(secs => %(seconds)s)
+            AND runs.run_id = run_events.run_id AND runs.ended_at < now() - make_interval(secs => %(seconds)s)
     """
-    return (await connection.execute(query, (seconds,))).rowcount
+    return (await connection.execute(query, {"seconds": seconds})).rowcount

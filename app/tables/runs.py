@@ -324,6 +324,16 @@ async def delete(connection: Connection, run_ids: Collection[UUID]) -> None:
     await connection.execute("DELETE FROM runs WHERE run_id = ANY(%s)", (list(run_ids),))
 
 
+async def delete_ended(connection: Connection, seconds: float, limit: int) -> int:
+    """Forgets runs that ended so long ago, with their events; what they wrote to their threads stays."""
+    query = """
+        DELETE FROM runs WHERE run_id IN (
+            SELECT run_id FROM runs WHERE ended_at < now() - make_interval(secs => %s) ORDER BY ended_at LIMIT %s
+        )
+    """
+    return (await connection.execute(query, (seconds, limit))).rowcount
+
+
 async def pending_at_most(connection: Connection, limit: int) -> int:
     """How many wait, counted no further than the limit."""
     query = "SELECT count(*) AS found FROM (SELECT FROM runs WHERE status = 'pending' LIMIT %s) AS waiting"

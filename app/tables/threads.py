@@ -100,14 +100,33 @@ async def delete(connection: Connection, thread_id: str) -> bool:
     return cursor.rowcount > 0
 
 
-async def expired(connection: Connection, limit: int) -> list[str]:
-    """Threads past their time to live that nobody works on."""
+async def delete_expired(connection: Connection, limit: int) -> list[str]:
+    """Deletes threads past their time to live that nobody works on; their checkpoints are the saver's."""
     query = """
-        SELECT thread_id FROM threads
-        WHERE ttl_seconds IS NOT NULL AND updated_at < now() - make_interval(secs => ttl_seconds) AND status <> 'busy'
-        ORDER BY updated_at LIMIT %s
+        WITH expired AS (
+            SELECT thread_id FROM threads
+            WHERE ttl_seconds IS NOT NULL AND updated_at < now() - make_interval(secs => ttl_seconds)
+                AND status <> 'busy'
+            ORDER BY updated_at LIMIT %s FOR UPDATE SKIP LOCKED
+        )
+        DELETE FROM threads USING expired WHERE threads.thread_id = expired.thread_id RETURNING threads.thread_id
     """
     return [row["thread_id"] for row in await (await connection.execute(query, (limit,))).fetchall()]
+
+
+async def to_prune(connection: Connection, quiet_seconds: float, limit: int) -> list[str]:
+    """Threads unchanged for so long whose older checkpoints are still kept."""
+    query = """
+        SELECT thread_id FROM threads
+        WHERE updated_at < now() - make_interval(secs => %s) AND (pruned_at IS NULL OR pruned_at < updated_at)
+            AND status <> 'busy'
+        ORDER BY updated_at LIMIT %s
+    """
+    return [row["thread_id"] for row in await (await connection.execute(query, (quiet_seconds, limit))).fetchall()]
+
+
+async def mark_pruned(connection: Connection, thread_ids: Sequence[str]) -> None:
+    await connection.execute("UPDATE threads SET pruned_at = now() WHERE thread_id = ANY(%s)", (list(thread_ids),))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""Forgets what nobody needs any more: expired threads, old events and runs, checkpoints behind the newest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+
+from app.runtime.checkpoints import PooledSaver
+from app.runtime.database import Pool
+from app.tables import run_events, runs, threads
+from app.tables.runs import Connection
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 30.0
+BATCH = 200
+# One process sweeps at a time; the lock belongs to a transaction, so it also holds through a pooler.
+LOCK = 0x73776565_70696E67  # "sweeping"
+
+
+@dataclass(frozen=True)
+class Retention:
+    """In seconds. None keeps for ever."""
+
+    event_seconds: float
+    run_seconds: float | None
+    checkpoint_seconds: float | None
+
+
+class Sweeper:
+    """Every process has one; whoever gets the lock sweeps for all."""
+
+    def __init__(self, pool: Pool, saver: PooledSaver, retention: Retention) -> None:
+        self._pool = pool
+        self._saver = saver
+        self._retention = retention
+
+    async def sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                while await self.sweep():
+                    pass
+            except (OperationalError, PoolTimeout) as failure:
+                log.warning("nothing swept", extra={"fields": {"error": type(failure).__name__}})
+
+    async def sweep(self) -> bool:
+        """One batch; true when there may be more."""
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await (await connection.execute(f"SELECT pg_try_advisory_xact_lock({LOCK}) AS ours".encode())).fetchone()
+            if row is None or not row["ours"]:
+                return False
+            expired = await threads.delete_expired(connection, BATCH)
+            await self._saver.delete_threads(connection, expired)
+            forgotten = await self._forget_runs(connection)
+            await run_events.delete_old(connection, self._retention.event_seconds)
+        pruned = await self._prune()
+        if expired or forgotten or pruned:
+            fields = {"threads": len(expired), "runs": forgotten, "pruned": pruned}
+            log.info("swept", extra={"fields": fields})
+        return BATCH in {len(expired), forgotten, pruned}
+
+    async def _forget_runs(self, connection: Connection) -> int:
+        seconds = self._retention.run_seconds
+        return 0 if seconds is None else await runs.delete_ended(connection, seconds, BATCH)
+
+    async def _prune(self) -> int:
+        seconds = self._retention.checkpoint_seconds
+        if seconds is None:
+            return 0
+        async with self._pool.connection() as connection:
+            quiet = await threads.to_prune(connection, seconds, BATCH)
+        if quiet:
+            await self._saver.aprune(quiet, strategy="keep_latest")
+            async with self._pool.connection() as connection:
+                await threads.mark_pruned(connection, quiet)
+        return len(quiet)
