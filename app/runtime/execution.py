@@ -62,6 +62,14 @@ class Executor:
                 status="timeout",
             )
 
+    async def stopped(self, claim: Claim) -> Outcome:
+        """How a run ends that was cancelled: the steps that ended are kept, and questions wait still."""
+        config = self._config(claim)
+        async with self._graphs.open(claim.graph_id, config, self._saver) as graph:
+            snapshot = await graph.aget_state(_thread_only(config))
+        ids = tuple(item.id for item in snapshot.interrupts)
+        return Outcome("interrupted", snapshot.values, interrupts=ids, has_next=bool(snapshot.next))
+
     async def _execute(self, claim: Claim, control: RunControl, emit: Emit) -> Outcome:
         config = self._config(claim)
         progress = _Progress()
@@ -80,7 +88,7 @@ class Executor:
         except PASSED_ON:
             raise
         except InvalidInput as problem:
-            return _failed("invalid_input", problem.message)
+            return _refused(problem.message)
         except GraphRecursionError:
             limit = config.get("recursion_limit")
             return _failed("recursion_limit", f"The run took more than {limit} steps and was stopped.")
@@ -140,7 +148,7 @@ class Executor:
             # LangGraph keeps an input before it knows whether the graph can take it.
             await self._saver.forget_run(claim.thread_id, str(claim.run_id))
             name = type(failure).__name__
-            return _failed("invalid_input", f"Graph {claim.graph_id!r} cannot take this input ({name}).")
+            return _refused(f"Graph {claim.graph_id!r} cannot take this input ({name}).")
         fields = {"error": type(failure).__name__, "frames": frames(failure.__traceback__)}
         log.error("a graph failed", extra={"fields": fields})  # the message may quote a user
         return _failed(
@@ -236,6 +244,10 @@ def _stopped(snapshot: StateSnapshot) -> Outcome:
         values = {**cast("dict[str, Any]", values), INTERRUPT: snapshot.interrupts}
     ids = tuple(item.id for item in snapshot.interrupts)
     return Outcome("interrupted", values, interrupts=ids, has_next=True)
+
+
+def _refused(message: str) -> Outcome:
+    return Outcome("error", error={"error": "invalid_input", "message": message}, interrupts=None)
 
 
 def _failed(code: str, message: str, status: Any = "error") -> Outcome:

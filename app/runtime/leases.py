@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Literal
 from uuid import UUID
 
@@ -66,10 +67,8 @@ class LeaseKeeper:
     async def keep_forever(self) -> None:
         wait = RENEW_SECONDS
         while True:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), wait)
-            except TimeoutError:
-                pass
             self._look.clear()
             wait = RENEW_SECONDS
             held = dict(self._held())

@@ -125,12 +125,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an execution ended. `interrupts` are ids of the questions that wait for an answer."""
+    """How an execution ended. `interrupts` are ids of the questions that wait for an answer.
+
+    They are None when the thread is as it was before the run: its questions wait still.
+    """
 
     status: Status
     values: Any = None
     error: dict[str, str] | None = None
-    interrupts: tuple[str, ...] = ()
+    interrupts: tuple[str, ...] | None = ()
     has_next: bool = False  # stopped before the graph's end: a breakpoint or a question
 
     @property

@@ -29,7 +29,8 @@ BATCH = 500
 PAGE = 500
 RECENT = 1_000  # events a live run keeps in memory for followers in this process
 RETRY_SECONDS = 0.25
-LOOK_AGAIN_SECONDS = 5.0  # in case a wake-up was lost with its connection
+# In case a wake-up was lost with its connection, or the run ended in the moment in which its follower came.
+LOOK_AGAIN_SECONDS = (0.2, 1.0, 5.0)
 
 
 @dataclass
@@ -121,7 +122,7 @@ class EventLog:
             live.waiting -= 1
             touched[live.claim.run_id] = live
         for run_id in touched:
-            self._wake(run_id)
+            self.wake(run_id)
         elsewhere = [changed(run_id) for run_id, live in touched.items() if live.followed_elsewhere]
         if elsewhere:
             self._signals.publish(*elsewhere)
@@ -141,6 +142,7 @@ class EventLog:
         with self._signals.subscribe(changed(run_id)) as woken, self._followed(run_id, woken):
             if run_id not in self._live:
                 self._signals.publish(ATTENTION)
+            patience = iter(LOOK_AGAIN_SECONDS)
             while not self._left:
                 woken.clear()
                 try:
@@ -158,7 +160,7 @@ class EventLog:
                     yield run
                     return
                 try:
-                    await asyncio.wait_for(woken.wait(), LOOK_AGAIN_SECONDS)
+                    await asyncio.wait_for(woken.wait(), next(patience, LOOK_AGAIN_SECONDS[-1]))
                 except TimeoutError:
                     yield None
 
@@ -166,14 +168,15 @@ class EventLog:
         """Ends every stream here, after its last event that is committed."""
         self._left = True
         for run_id in self._followers:
-            self._wake(run_id)
+            self.wake(run_id)
 
     async def kept(self, run_id: UUID) -> bool:
         """Whether the run's events are in the table still."""
         async with self._pool.connection() as connection:
             return await run_events.newest(connection, run_id) > 0
 
-    def _wake(self, run_id: UUID) -> None:
+    def wake(self, run_id: UUID) -> None:
+        """Whoever follows the run in this process looks again."""
         for woken in self._followers.get(run_id, ()):
             woken.set()
 

@@ -49,6 +49,7 @@ class _Execution:
     ended: asyncio.Future[Outcome | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     task: asyncio.Task[None] | None = None
     in_graph: bool = False
+    followed_elsewhere: bool = False
     stop: Stop | None = None
 
 
@@ -91,7 +92,7 @@ class Worker:
 
     def free(self) -> None:
         self._reserved -= 1
-        self._free_slot.set()
+        self._slot_is_free()
 
     def begin(self, claim: Claim, asked_at: float) -> asyncio.Future[Outcome | None]:
         """Executes a claim that a reserved slot was used for; None as its result says that it goes on elsewhere."""
@@ -122,6 +123,8 @@ class Worker:
                 attention.clear()
                 self.leases.look_now()
                 self._events.tell_others()
+                for execution in self._executions.values():
+                    execution.followed_elsewhere = True
 
     async def drain(self, seconds: float) -> None:
         """Claims nothing more; runs stop after their present step and go on elsewhere, after `seconds` within it."""
@@ -190,9 +193,22 @@ class Worker:
                 self._metrics.active_workflows.set(len(self._executions))
                 if not execution.ended.done():  # its waiter may have gone
                     execution.ended.set_result(outcome)
-                self._signals.publish(changed(claim.run_id), *(() if outcome else (WORK,)))
-                self._free_slot.set()
+                self._tell(execution, outcome)
+                self._slot_is_free()
                 self._note(claim, outcome, time.monotonic() - started)
+
+    def _tell(self, execution: _Execution, outcome: Outcome | None) -> None:
+        """Who waits in this process at once; the others only when some may wait, for each message costs them all."""
+        run_id = execution.claim.run_id
+        self._events.wake(run_id)
+        if outcome is None:
+            self._signals.publish(WORK, changed(run_id))
+        elif execution.followed_elsewhere or not execution.accepted_here:
+            self._signals.publish(changed(run_id))
+
+    def _slot_is_free(self) -> None:
+        if not self._caught_up:
+            self._free_slot.set()
 
     async def _to_its_end(self, execution: _Execution) -> Outcome | None:
         """The outcome that was written down; None when the run goes on in another claim, or was taken back."""
@@ -253,12 +269,18 @@ class Worker:
                 await self._while_held(claim, lambda: self._take_back(claim))
             if execution.stop != "interrupt":
                 return None
-            # The steps that ended are kept; an input of None goes on from them.
-            outcome = Outcome("interrupted", has_next=True)
+            outcome = await self._stopped(claim)
         ended = outcome
         if live:
             await self._while_held(claim, lambda: self._events.flushed(live))
         return outcome if await self._while_held(claim, lambda: self._finish(claim, ended)) else None
+
+    async def _stopped(self, claim: Claim) -> Outcome:
+        try:
+            return await self._executor.stopped(claim)
+        except Exception:  # whatever the graph raises: the run is cancelled all the same
+            log.exception("the state of a cancelled run cannot be read")
+            return Outcome("interrupted", interrupts=None)
 
     async def _while_held(self, claim: Claim, act: Callable[[], Awaitable[bool]]) -> bool:
         """Repeats what the database's absence prevents, as long as the claim is ours."""

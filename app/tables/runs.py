@@ -96,8 +96,11 @@ FINISH = """
             status = CASE
                 WHEN EXISTS (
                     SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending' AND run_id <> %(run_id)s
-                ) THEN 'busy' ELSE %(thread_status)s END,
-            interrupts = %(interrupts)s, updated_at = now()
+                ) THEN 'busy'
+                WHEN %(interrupts)s::text[] IS NOT NULL THEN %(thread_status)s
+                WHEN threads.interrupts = '{}' THEN 'idle'
+                ELSE 'interrupted' END,
+            interrupts = coalesce(%(interrupts)s::text[], threads.interrupts), updated_at = now()
         FROM ended WHERE threads.thread_id = %(thread_id)s
     )
     SELECT run_id FROM ended
@@ -236,7 +239,7 @@ async def finish(connection: Connection, claim: Claim, outcome: Outcome) -> bool
         "status": outcome.status,
         "error": Jsonb(outcome.error) if outcome.error else None,
         "thread_status": outcome.thread_status,
-        "interrupts": list(outcome.interrupts),
+        "interrupts": None if outcome.interrupts is None else list(outcome.interrupts),
     }
     return await (await connection.execute(FINISH, values)).fetchone() is not None
 
