@@ -38,6 +38,28 @@ def mismatches(token: str, inputs: Mapping[str, Any]) -> Iterator[tuple[str, str
     yield from _check_object(properties(token), inputs, "")
 
 
+def paths(token: str) -> Iterator[str]:
+    """Every input property of a resource type with those nested in it, dotted. Raises LookupError like properties."""
+    yield from _paths(_arguments(token), "", ())
+
+
+def _paths(arguments: type, prefix: str, above: tuple[type, ...]) -> Iterator[str]:
+    for name, row in _of_class(arguments).items():
+        yield f"{prefix}{name}"
+        for inner in _nested(row.type):
+            if inner not in above:  # a WebAcl's statements hold statements
+                yield from _paths(inner, f"{prefix}{name}.", (*above, arguments))
+
+
+def _nested(expected: Any) -> Iterator[type]:
+    """The input classes that a property's type holds, in lists too."""
+    for choice in _alternatives(expected):
+        if sdk_types.is_input_type(choice):
+            yield choice
+        for argument in typing.get_args(choice):
+            yield from _nested(argument)
+
+
 def _arguments(token: str) -> type:
     package, module, name = token.split(":")
     folder = module.split("/")[0]
