@@ -24,6 +24,7 @@ def _comma_separated(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s?#@]+)$")]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_]+:\S+$")]
 
 
@@ -104,6 +105,11 @@ class Settings(BaseSettings):
         description="Set after how long without a change a thread keeps only its newest checkpoint, or null for never.",
     )
 
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
+        default=(),
+        description="Set origins separated by commas, such as https://chat.example.com, or * for any; browsers on"
+        " other origins are refused.",
+    )
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, le=104_857_600, description="Set the largest request, in bytes."
     )

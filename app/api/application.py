@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app.api import operations, threads, workflow
+from app import __version__
+from app.api import assistants, operations, runs, service_info, stateless_runs, thread_state, threads, workflow
+from app.api.cors import add_cors
 from app.api.errors import add_error_handlers
 from app.api.requests import RequestMiddleware
 from app.models.providers import create_engine
@@ -29,12 +31,12 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             app.state.service = service
             yield
 
-    app = FastAPI(title="langgraph-eks agent service", version="0.1.0", lifespan=lifespan)
+    app = FastAPI(title="langgraph-eks agent service", version=__version__, lifespan=lifespan)
     app.add_middleware(RequestMiddleware, metrics=measured, max_body_bytes=settings.max_body_bytes)
+    add_cors(app, settings.cors_origins)
     add_error_handlers(app)
-    app.include_router(workflow.router)
-    app.include_router(threads.router)
-    app.include_router(operations.router)
+    for module in (assistants, threads, thread_state, runs, stateless_runs, workflow, service_info, operations):
+        app.include_router(module.router)
     if not settings.metrics_port:
         app.include_router(operations.metrics_router(measured.registry))
     return app

@@ -10,7 +10,7 @@ from app.api.errors import ErrorBody
 from app.runtime.service import Service
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (404, 409, 413, 422, 500, 503, 504)
+    status: {"model": ErrorBody} for status in (404, 409, 413, 422, 429, 500, 503, 504)
 }
 
 

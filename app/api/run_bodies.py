@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.api.values import GraphInput, Identifier, Storable
+from app.api.state_bodies import AnyCheckpoint, CheckpointRequest
+from app.api.values import Identifier, JsonObject, SdkBody, Storable, unsupported
 from app.runtime.run import Durability, NewRun, Priority, Run, RunRequest, Strategy
 from app.runtime.threads import GRAPH_KEY
 
@@ -22,6 +23,13 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+class Send(BaseModel):
+    """A node to execute with an input of its own."""
+
+    node: str = Field(max_length=256)
+    input: Storable = None
+
+
 class Command(BaseModel):
     """Goes on from an interrupt, changes the state, or names the next nodes."""
 
@@ -29,7 +37,7 @@ class Command(BaseModel):
 
     resume: Storable = None
     update: Storable = None
-    goto: Storable = None
+    goto: str | Send | list[str | Send] | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Command:
@@ -38,19 +46,27 @@ class Command(BaseModel):
         return self
 
 
-class RunBody(BaseModel):
-    """A run to start. Keys that are not ours are left alone: clients are older and newer than this service."""
+class RunConfig(SdkBody):
+    """What LangGraph calls a config."""
+
+    configurable: JsonObject = Field(default_factory=dict[str, Any])
+    tags: list[str] = Field(default_factory=list[str], max_length=100)
+    recursion_limit: int | None = Field(default=None, ge=1, description="The service's own limit goes before it.")
+
+
+class RunBody(SdkBody):
+    """A run to start."""
 
     assistant_id: str = Field(min_length=1, max_length=256, description="A graph's name, or an assistant's id.")
-    input: GraphInput | None = None
+    input: JsonObject | None = None
     command: Command | None = None
     stream_mode: Annotated[list[StreamMode], BeforeValidator(_as_list)] = Field(default=["values"], min_length=1)
     stream_subgraphs: bool = False
     stream_resumable: bool = Field(default=True, description="Streams of this service can always be resumed.")
-    config: dict[str, Any] = Field(default_factory=dict[str, Any])
-    context: dict[str, Any] | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
-    checkpoint: dict[str, Any] | None = None
+    config: RunConfig = Field(default_factory=RunConfig)
+    context: JsonObject | None = None
+    metadata: JsonObject = Field(default_factory=dict[str, Any])
+    checkpoint: AnyCheckpoint = Field(default_factory=CheckpointRequest)
     checkpoint_id: Identifier | None = None
     interrupt_before: Breakpoints = None
     interrupt_after: Breakpoints = None
@@ -58,19 +74,11 @@ class RunBody(BaseModel):
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = Field(default=0, ge=0, le=31_536_000)
     durability: Durability = "sync"
-    webhook: None = Field(default=None, description="Not supported.")
+    webhook: Annotated[None, unsupported("Wait for the run, or join its stream")] = None
     priority: Priority = Field(
         default="normal", description="Which runs are claimed first; low waits 2 minutes at most."
     )
     timeout_seconds: float | None = Field(default=None, gt=0, le=86_400)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nulls(cls, value: Any) -> Any:
-        """SDK clients send null for what they leave out."""
-        if not isinstance(value, dict):
-            return value
-        return {key: part for key, part in value.items() if part is not None or key in {"input", "command"}}
 
     @model_validator(mode="after")
     def _one_beginning(self) -> RunBody:
@@ -79,15 +87,13 @@ class RunBody(BaseModel):
         return self
 
     def request(self) -> RunRequest:
-        checkpoint = dict(self.checkpoint or {})
-        if self.checkpoint_id:
-            checkpoint["checkpoint_id"] = self.checkpoint_id
+        older = {"checkpoint_id": self.checkpoint_id} if self.checkpoint_id else {}
         return RunRequest(
             input=self.input,
             command=self.command.model_dump(exclude_unset=True) if self.command else None,
-            config=self.config,
+            config=self.config.model_dump(exclude_defaults=True),
             context=self.context,
-            checkpoint={key: part for key, part in checkpoint.items() if part is not None} or None,
+            checkpoint=self.checkpoint.address() | older or None,
             stream_modes=tuple(self.stream_mode),
             subgraphs=self.stream_subgraphs,
             interrupt_before=self.interrupt_before,

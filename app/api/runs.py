@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.dependencies import ERRORS, ReadyService
 from app.api.run_answers import headers, json_answer, stream_answer
 from app.api.run_bodies import ExistingRun, RunBody
-from app.api.values import THREAD_ID_PATTERN
+from app.api.values import ThreadId
 from app.runtime.run import Status
 from app.runtime.run_queue import Accepted
 from app.runtime.service import Service
 
 router = APIRouter(prefix="/threads/{thread_id}/runs", tags=["runs"], responses=ERRORS)
 
-ThreadId = Annotated[str, Path(pattern=THREAD_ID_PATTERN)]
 IdempotencyKey = Annotated[
     str | None, Header(max_length=256, description="A repetition with the same key gets the first run's answer.")
 ]
@@ -119,6 +118,7 @@ async def cancel(
 
 
 def _shown(modes: list[str] | None) -> frozenset[str] | None:
+    modes = [mode for mode in modes or () if mode]  # the SDK sends an empty one for none
     if not modes:
         return None
     return frozenset({"messages" if mode == "messages-tuple" else mode for mode in modes}) | {"metadata"}

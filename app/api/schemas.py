@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.values import GraphInput, Identifier
+from app.api.values import Identifier, JsonObject
 from app.runtime.run import Priority
 
 
@@ -24,7 +24,7 @@ class ExecuteRequest(BaseModel):
     graph: str | None = Field(
         default=None, max_length=128, description="A graph of langgraph.json; the first when left out."
     )
-    input: GraphInput = Field(description="The graph's input.")
+    input: JsonObject = Field(description="The graph's input.")
     priority: Priority = Field(default="normal", description="Which runs go first when many wait.")
 
 

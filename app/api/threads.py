@@ -1,43 +1,90 @@
-"""/threads/{thread_id}: state, history, and rolling back."""
+"""/threads: make, find, change and delete threads."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import uuid4
 
-from fastapi import APIRouter, Path, Query
+import orjson
+from fastapi import APIRouter, Header, Response
 
 from app.api.dependencies import ERRORS, ReadyService
-from app.api.schemas import HistoryBody, RollbackRequest, ThreadStateBody
-from app.api.values import THREAD_ID_PATTERN, Identifier
+from app.api.selection import extracted, page_headers, selected
+from app.api.thread_bodies import (
+    ThreadBody,
+    ThreadConditions,
+    ThreadCreate,
+    ThreadPatch,
+    ThreadSearchBody,
+    thread_body,
+)
+from app.api.values import ThreadId, json_response
+from app.runtime.service import Service
+from app.runtime.stream_parts import to_json
+from app.tables.threads import Search, Thread
 
-router = APIRouter(prefix="/threads/{thread_id}", tags=["threads"], responses=ERRORS)
+router = APIRouter(prefix="/threads", tags=["threads"], responses=ERRORS)
 
-ThreadId = Annotated[str, Path(pattern=THREAD_ID_PATTERN)]
-
-
-@router.get("/state", operation_id="thread_state")
-async def state(thread_id: ThreadId, service: ReadyService) -> ThreadStateBody:
-    """The thread as it is now."""
-    return ThreadStateBody.of(await service.threads.state(thread_id))
+Prefer = Annotated[str | None, Header(max_length=256, description="return=minimal for an answer without a body.")]
 
 
-@router.get("/history", operation_id="thread_history")
-async def history(
-    thread_id: ThreadId,
-    service: ReadyService,
-    limit: Annotated[int, Query(ge=1, le=100)] = 10,
-    before: Annotated[Identifier | None, Query(description="A checkpoint; only older ones are listed.")] = None,
-) -> HistoryBody:
-    """The thread's checkpoints, newest first."""
-    # One more than asked for tells whether there is another page.
-    found = [ThreadStateBody.of(state) for state in await service.threads.history(thread_id, limit + 1, before)]
-    page = found[:limit]
-    return HistoryBody(
-        thread_id=thread_id, checkpoints=page, next_before=page[-1].checkpoint_id if len(found) > limit else None
+async def _answer(service: Service, thread: Thread) -> Response:
+    return json_response(thread_body(thread, (await service.threads.states([thread])).get(thread.thread_id)))
+
+
+@router.post("", operation_id="create_thread", response_model=ThreadBody)
+async def create(body: ThreadCreate, service: ReadyService) -> Response:
+    """Makes a thread; with if_exists=do_nothing answers with the one that is there."""
+    thread = await service.threads.create(
+        body.thread_id or str(uuid4()),
+        body.metadata,
+        graph_id=body.graph_id,
+        ttl_seconds=body.ttl_seconds,
+        if_exists=body.if_exists,
     )
+    return await _answer(service, thread)
 
 
-@router.post("/rollback", operation_id="roll_back_thread")
-async def roll_back(thread_id: ThreadId, request: RollbackRequest, service: ReadyService) -> ThreadStateBody:
-    """Makes an earlier checkpoint the newest one; nothing is deleted."""
-    return ThreadStateBody.of(await service.threads.roll_back(thread_id, request.checkpoint_id))
+@router.post("/search", operation_id="search_threads", response_model=list[ThreadBody])
+async def search(body: ThreadSearchBody, service: ReadyService) -> Response:
+    """The threads that match."""
+    found = await service.threads.search(body.search())
+    page = found[: body.limit]
+    states = await service.threads.states(page) if body.reads_state else {}
+    rows = [_row(thread_body(thread, states.get(thread.thread_id)), body) for thread in page]
+    return json_response(rows, headers=page_headers(len(found), body.limit, body.offset))
+
+
+@router.post("/count", operation_id="count_threads")
+async def count(body: ThreadConditions, service: ReadyService) -> int:
+    """How many threads match."""
+    return await service.threads.count(Search(metadata=body.metadata, status=body.status, ids=body.ids))
+
+
+@router.get("/{thread_id}", operation_id="get_thread", response_model=ThreadBody)
+async def get(thread_id: ThreadId, service: ReadyService) -> Response:
+    """The thread with its values."""
+    return await _answer(service, await service.threads.get(thread_id))
+
+
+@router.patch(
+    "/{thread_id}", operation_id="change_thread", response_model=ThreadBody, responses={204: {"description": "Changed"}}
+)
+async def change(thread_id: ThreadId, body: ThreadPatch, service: ReadyService, prefer: Prefer = None) -> Response:
+    """Adds to the thread's metadata, or sets its time to live."""
+    thread = await service.threads.change(thread_id, body.metadata, body.ttl_seconds)
+    return Response(status_code=204) if prefer == "return=minimal" else await _answer(service, thread)
+
+
+@router.delete("/{thread_id}", operation_id="delete_thread", status_code=204)
+async def delete(thread_id: ThreadId, service: ReadyService) -> None:
+    """Erases the thread, its runs, their events and its checkpoints. A run in progress stops."""
+    await service.threads.delete(thread_id)
+
+
+def _row(body: ThreadBody, asked: ThreadSearchBody) -> dict[str, Any]:
+    row = selected(body, asked.select)
+    if asked.extract:
+        # A path reads messages and models as their JSON.
+        row["extracted"] = extracted(orjson.loads(to_json(body)), asked.extract)
+    return row

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
 from fastapi import Path, Response
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from app.runtime.stream_parts import to_json
 
@@ -49,8 +49,16 @@ def _refuse_scalar(item: object) -> None:
 
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(refuse_unstorable)]
-GraphInput = JsonObject
 Storable = Annotated[Any, AfterValidator(refuse_unstorable)]
+
+
+def unsupported(remedy: str) -> BeforeValidator:
+    """For a key of the SDK that this service does not act on, and would better refuse than ignore."""
+
+    def refuse(_: object) -> None:
+        raise ValueError(f"is not supported. {remedy}")
+
+    return BeforeValidator(refuse)
 
 
 class SdkBody(BaseModel):

@@ -24,7 +24,7 @@ from app.runtime.problems import (
     UnknownThread,
     WrongGraph,
 )
-from app.runtime.run import CancelAction, Claim, NewRun, Outcome, Run
+from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run
 from app.runtime.signals import Signals
 from app.runtime.topics import ATTENTION, WORK, changed
 from app.runtime.worker import Worker
@@ -45,6 +45,16 @@ class Accepted:
     run: Run
     new: bool = True
     ending: asyncio.Future[Outcome | None] | None = None
+
+
+@dataclass(frozen=True)
+class QueueStatistics:
+    """Runs of one priority: how many wait, for how long the oldest does; how many are to start later; how many run."""
+
+    waiting: int = 0
+    oldest_seconds: float = 0
+    delayed: int = 0
+    running: int = 0
 
 
 @dataclass
@@ -118,6 +128,17 @@ class RunQueue:
                 status = "interrupted" if thread.interrupts else "idle"
                 await threads.set_status(connection, run.thread_id, status, thread.interrupts)
         self._signals.publish(ATTENTION, WORK, changed(run_id))
+
+    async def statistics(self) -> dict[str, QueueStatistics]:
+        """By priority, for all of them."""
+        async with self._pool.connection() as connection:
+            found = {row["priority"]: row for row in await runs.queue_statistics(connection)}
+        return {
+            priority: QueueStatistics(**{name: found[priority][name] for name in QueueStatistics.__dataclass_fields__})
+            if priority in found
+            else QueueStatistics()
+            for priority in HANDICAP_SECONDS
+        }
 
     async def _refuse_overload(self, connection: Connection) -> None:
         if await runs.pending_at_most(connection, self._most_pending) >= self._most_pending:

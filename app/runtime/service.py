@@ -10,6 +10,7 @@ from typing import Any
 
 from app.models.engine import Engine
 from app.observability.metrics import Metrics
+from app.runtime.assistants import Assistants
 from app.runtime.checkpoints import PooledSaver
 from app.runtime.database import Database, connection_string
 from app.runtime.execution import Executor, Limits
@@ -17,6 +18,7 @@ from app.runtime.graph_config import GraphSource
 from app.runtime.graphs import Graphs
 from app.runtime.leases import Reaper
 from app.runtime.results import Results
+from app.runtime.retention import Retention, Sweeper
 from app.runtime.run_queue import RunQueue
 from app.runtime.signals import Signals
 from app.runtime.streaming import EventLog
@@ -31,6 +33,7 @@ class Service:
 
     database: Database
     graphs: Graphs
+    assistants: Assistants
     threads: Threads
     queue: RunQueue
     events: EventLog
@@ -71,10 +74,12 @@ async def open_service(
             _background(stack, "claim-runs", worker.claim_forever())
             _background(stack, "attend", worker.attend_forever())
             _background(stack, "reap", Reaper(database.pool, signals, metrics).reap_forever())
+            _background(stack, "sweep", Sweeper(database.pool, saver, _retention(settings)).sweep_forever())
         threads = Threads(database.pool, saver, graphs, signals, most_changes=settings.pool_max_size // 2)
         yield Service(
             database=database,
             graphs=graphs,
+            assistants=Assistants(graphs, saver, settings.config),
             threads=threads,
             queue=RunQueue(database.pool, signals, worker, settings.queue_limit),
             events=events,
@@ -83,6 +88,14 @@ async def open_service(
             worker=worker,
             draining=asyncio.Event(),
         )
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        event_seconds=settings.event_retention_seconds,
+        run_seconds=settings.run_retention_seconds,
+        checkpoint_seconds=settings.checkpoint_retention_seconds,
+    )
 
 
 def _background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
