@@ -6,6 +6,7 @@ A user's words stay out: of exceptions only type and place are written, of messa
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import sys
 import threading
@@ -72,7 +73,10 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
             line["frames"] = frames(record.exc_info[2])
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # a lone surrogate or a number beyond 64 bits
+            return json.dumps(line, default=str)
 
 
 def _event(record: logging.LogRecord) -> str:
