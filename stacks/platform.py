@@ -108,7 +108,7 @@ def _oversight(
     Alarms("alarms", settings, load_balancer, alerts.arn, opts)
     if settings.backup.enabled:
         away = _aws_provider("aws-copy", settings, settings.backup.copy_region)
-        Backup("backup", settings, keys, database.instance.arn, database.subnet_group, away, opts)
+        Backup("backup", settings, keys, database.instance.arn, database.subnet_group, away, alerts.arn, opts)
 
 
 def _edge(settings: Settings, keys: Keys, opts: pulumi.ResourceOptions) -> Edge | None:

@@ -14,6 +14,11 @@ from infra.settings import Settings
 
 DAILY_KEPT, MONTHLY_KEPT = 35, 365  # days
 
+# What people hear of as it happens: the result of each drill, and copies that failed, with AWS's reason. Backups that
+# failed ring an alarm: their own event, BACKUP_JOB_FAILED, is among those that AWS no longer sends, and
+# BACKUP_JOB_COMPLETED comes every day (docs.aws.amazon.com/aws-backup/latest/devguide/backup-notifications.html).
+EVENTS = ("COPY_JOB_FAILED", "RESTORE_JOB_COMPLETED")
+
 # docs.aws.amazon.com/aws-backup/latest/devguide/security-iam-awsmanpol.html
 ROLE_POLICIES = ("AWSBackupServiceRolePolicyForBackup", "AWSBackupServiceRolePolicyForRestores")
 
@@ -22,7 +27,7 @@ class Backup(Component):
     """The vaults, what goes into them, and the drill.
 
     Produces: Role with RolePolicyAttachments, Vault and (protected) VaultLockConfiguration, the same in the copy
-    region with a Key of its own, Plan, Selection, RestoreTestingPlan, RestoreTestingSelection.
+    region with a Key of its own, VaultNotifications, Plan, Selection, RestoreTestingPlan, RestoreTestingSelection.
     """
 
     def __init__(
@@ -33,6 +38,7 @@ class Backup(Component):
         database_arn: pulumi.Input[str],
         subnet_group: pulumi.Input[str],
         copy_provider: aws.Provider,
+        alerts_arn: pulumi.Input[str],
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(name, opts)
@@ -56,6 +62,14 @@ class Backup(Component):
         away = self.child(provider=copy_provider)
         copy_key = regional_key(f"{name}-copy", settings, settings.backup.copy_region, away)
         copy = self._vault(f"{name}-copy", settings, copy_key.arn, away)
+        # A vault rings a topic of its own region only.
+        aws.backup.VaultNotifications(
+            name,
+            backup_vault_name=vault.name,
+            backup_vault_events=list(EVENTS),
+            sns_topic_arn=alerts_arn,
+            opts=self.child(),
+        )
         # Not within an hour before RDS's own windows (03:00-05:30), when backup jobs fail.
         plan = aws.backup.Plan(
             name,

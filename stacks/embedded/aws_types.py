@@ -296,6 +296,10 @@ TYPES: dict[str, AwsType] = {
         "{backupVaultName}", replaces="backupVaultName changeableForDays maxRetentionDays minRetentionDays",
         refers={"backupVaultName": _VAULT},
     ),
+    "aws:backup/vaultNotifications:VaultNotifications": AwsType(  # vault_notifications.go: there is no update
+        "{backupVaultName}", replaces="backupVaultEvents backupVaultName snsTopicArn",
+        refers={"backupVaultName": _VAULT, "snsTopicArn": _TOPIC},
+    ),
     "aws:backup/plan:Plan": AwsType(
         "{uuid}",
         refers={

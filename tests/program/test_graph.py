@@ -7,7 +7,9 @@ from ipaddress import ip_network
 from itertools import pairwise
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.model import StringShape
 
 from stacks.graph import UNKNOWN, Graph, Resource
 from tests.environments import graph_of
@@ -370,6 +372,18 @@ def test_the_namespace_denies_everything_but_the_named_ways(stack: str) -> None:
     excluded = internet["to"][0]["ipBlock"]["except"]
     assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(excluded)
     assert {row["protocol"] for row in policies["dns"]["egress"][0]["ports"]} == {"UDP", "TCP"}
+
+
+def test_the_vault_rings_the_topic_that_may_be_rung_by_it_and_with_events_that_exist() -> None:
+    graph = graph_of("prod", preview=False)
+    topic = graph.one("aws:sns/topic:Topic").outputs["arn"]
+    rung = graph.one("aws:backup/vaultNotifications:VaultNotifications").inputs
+    assert rung["snsTopicArn"] == topic
+    policy = json.loads(graph.one("aws:sns/topicPolicy:TopicPolicy").inputs["policy"])
+    assert "backup.amazonaws.com" in policy["Statement"][0]["Principal"]["Service"]
+    known = botocore.session.get_session().get_service_model("backup").shape_for("BackupVaultEvent")
+    assert isinstance(known, StringShape)
+    assert set(rung["backupVaultEvents"]) <= set(known.enum)
 
 
 def test_without_an_image_everything_but_the_service_is_built_and_the_next_step_is_named() -> None:
