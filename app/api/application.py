@@ -18,6 +18,9 @@ from app.runtime.graph_config import load_graphs
 from app.runtime.service import open_service
 from app.settings import Settings
 
+PUBLIC = (assistants, threads, thread_state, runs, stateless_runs, workflow, service_info)
+"""What clients use; a worker alone answers probes and scrapes only."""
+
 
 def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     """The service with its own metrics; its database opens with the application's lifespan."""
@@ -35,7 +38,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     app.add_middleware(RequestMiddleware, metrics=measured, max_body_bytes=settings.max_body_bytes)
     add_cors(app, settings.cors_origins)
     add_error_handlers(app)
-    for module in (assistants, threads, thread_state, runs, stateless_runs, workflow, service_info, operations):
+    for module in (operations,) if settings.role == "worker" else (operations, *PUBLIC):
         app.include_router(module.router)
     if not settings.metrics_port:
         app.include_router(operations.metrics_router(measured.registry))

@@ -16,6 +16,7 @@ from app.api.errors import error_response
 from app.api.values import THREAD_ID_PATTERN
 from app.observability.logs import frames, logged_as
 from app.observability.metrics import Metrics
+from app.runtime.problems import HandedOver
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class RequestMiddleware:
         with logged_as(request_id=request_id):
             try:
                 await self._app(scope, self._limited(scope, receive), send_with_id)
+            except HandedOver:
+                return  # cut off without its end: the client asks for the run's answer at Location
             except Exception as failure:
                 fields = {"error": type(failure).__name__, "frames": frames(failure.__traceback__)}
                 log.error("a request failed", extra={"fields": fields})  # noqa: TRY400  the message may quote a user
