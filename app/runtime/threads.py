@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
 
 from app.runtime.checkpoints import PooledSaver
 from app.runtime.database import Pool
@@ -158,7 +159,10 @@ class Threads:
                 _refuse_unknown_checkpoint(snapshot, thread_id, checkpoint["checkpoint_id"])
             try:
                 head = await graph.aupdate_state(config, values, as_node=as_node)
-            except (InvalidUpdateError, ValueError, TypeError) as failure:
+            except (OperationalError, PoolTimeout):
+                raise
+            except Exception as failure:
+                # LangGraph's refusals, and whatever the graph's reducers and conditions raise.
                 raise InvalidInput(
                     f"values: graph {thread.graph_id!r} cannot take them ({type(failure).__name__})."
                     " Name the node they come from with as_node, and send what that node may return.",

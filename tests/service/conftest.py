@@ -12,6 +12,8 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+from langgraph_sdk import get_client, get_sync_client
+from langgraph_sdk.client import LangGraphClient
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
@@ -21,6 +23,7 @@ from app.runtime.embedded_postgres import embedded_database
 from app.settings import PREFIX, Settings
 from tests.service.application import STEPWISE, OpenClient
 from tests.service.processes import Running, Services
+from tests.service.sdk import CHAT_ORIGIN, CONVERSATION, as_async, served
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,13 +65,39 @@ def postgres_url() -> Generator[str]:
         yield url
 
 
-@pytest.fixture
-def database_url(postgres_url: str) -> Generator[str]:
+@contextmanager
+def fresh_database(postgres_url: str) -> Generator[str]:
     name = f"test_{uuid4().hex}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
         yield make_conninfo(postgres_url, dbname=name)
         connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Generator[str]:
+    with fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def conversation_url(postgres_url: str) -> Generator[str]:
+    """Where the conversation project is served, once for all tests of clients: each has threads of its own."""
+    with fresh_database(postgres_url) as url:
+        settings = Settings(database_url=SecretStr(url), config=CONVERSATION, cors_origins=(CHAT_ORIGIN,))
+        with served(settings) as address:
+            yield address
+
+
+@pytest.fixture(params=["async", "sync"])
+async def sdk(conversation_url: str, request: pytest.FixtureRequest) -> AsyncGenerator[LangGraphClient]:
+    """Either client of langgraph-sdk."""
+    if request.param == "async":
+        async with get_client(url=conversation_url, api_key=None) as client:
+            yield client
+    else:
+        with get_sync_client(url=conversation_url, api_key=None) as client:
+            yield as_async(client)
 
 
 @pytest.fixture

@@ -1,0 +1,72 @@
+"""The service on a port of its own for the real langgraph-sdk, and both of its clients behind one interface."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import uvicorn
+from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+from langgraph_sdk.schema import StreamPart
+
+from app.api.application import create_app
+from app.settings import Settings
+from tests.service.waiting import eventually_sync
+
+CONVERSATION = Path(__file__).parent / "projects" / "conversation" / "langgraph.json"
+CHAT_ORIGIN = "https://chat.example.com"
+END = object()
+
+
+@contextmanager
+def served(settings: Settings) -> Generator[str]:
+    """The URL of the application, which runs in a thread with an event loop of its own."""
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            eventually_sync(lambda: server.started or not thread.is_alive())
+            assert server.started
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class _InThreads:
+    """A sync client behind the async one's interface."""
+
+    def __init__(self, client: object) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return _InThreads(found)
+        call = cast("Callable[..., Any]", found)
+        if name in {"stream", "join_stream"}:
+            return lambda *args, **kwargs: _iterated(call(*args, **kwargs))
+        return lambda *args, **kwargs: asyncio.to_thread(call, *args, **kwargs)
+
+
+async def _iterated(parts: Iterator[StreamPart]) -> AsyncIterator[StreamPart]:
+    while (part := await asyncio.to_thread(next, parts, END)) is not END:
+        yield cast("StreamPart", part)
+
+
+def as_async(client: SyncLangGraphClient) -> LangGraphClient:
+    return cast("LangGraphClient", _InThreads(client))
+
+
+async def collected(parts: AsyncIterator[Any]) -> list[StreamPart]:
+    return [part async for part in parts]
+
+
+def data_of(parts: list[StreamPart], event: str) -> list[Any]:
+    return [part.data for part in parts if part.event == event]
