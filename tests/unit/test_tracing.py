@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypedDict, cast
@@ -192,6 +192,20 @@ async def test_spans_that_a_nodes_own_code_makes_are_inside_the_node(recorded: R
         await observed(sequence(with_span, sync_with_span)).ainvoke({})
     assert is_child(recorded.one("own"), recorded.one("node with_span"))
     assert is_child(recorded.one("own, in a thread"), recorded.one("node sync_with_span"))
+
+
+@pytest.mark.parametrize("text", ["fine", "bad"])
+def test_after_a_node_its_span_is_not_the_running_one_any_more(recorded: Recorded, text: str) -> None:
+    def judge(state: State) -> State:
+        if state.get("text") == "bad":
+            raise ZeroDivisionError
+        return {}
+
+    node = observed(sequence(judge)).nodes["judge"].bound
+    with suppress(ZeroDivisionError):
+        node.invoke({"text": text})
+    assert recorded.one("node judge")
+    assert tracing.current_traceparent() is None
 
 
 @pytest.mark.anyio
@@ -400,6 +414,7 @@ tracing.stop_tracing()
 """
 WORKER = """
 from typing import TypedDict
+from opentelemetry import trace
 from langgraph.graph import START, StateGraph
 from app.observability.graph_nodes import NodeObserver
 from app.observability.metrics import Metrics
@@ -408,6 +423,7 @@ class State(TypedDict):
     text: str
 
 def shout(state):
+    trace.get_tracer("somebody else's").start_span("own").end()
     if sys.argv[2] == "fail":
         raise ValueError(state["text"])
     return {"text": state["text"].upper()}
@@ -448,7 +464,8 @@ def test_a_trace_goes_on_in_another_process_and_a_recovery_links_back_to_it(coll
     _run(WORKER, row, "fail", "1", **settings)
     first_attempt = collector.spans()
     request, run, node = (first_attempt[name] for name in ("POST /runs", "attempt 1", "node shout"))
-    assert len(first_attempt) == 3  # FastAPI makes none of its own
+    assert len(first_attempt) == 4  # FastAPI makes none of its own
+    assert first_attempt["own"].parent_span_id == node.span_id
     assert request.trace_id == run.trace_id == node.trace_id
     assert (run.parent_span_id, node.parent_span_id) == (request.span_id, run.span_id)
     assert node.status.code == ExportedSpan().status.STATUS_CODE_ERROR
@@ -465,15 +482,18 @@ def test_a_trace_goes_on_in_another_process_and_a_recovery_links_back_to_it(coll
 
 
 def test_a_process_stops_although_its_collector_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    answered = threading.Event()
+    asked, answered = threading.Event(), threading.Event()
 
     class Hanging(TracerProvider):
         def shutdown(self) -> None:
-            answered.wait(60)
+            asked.set()
+            answered.wait(5)
+            answered.set()
 
     monkeypatch.setattr(tracing, "EXPORT_TIMEOUT_SECONDS", 0.01)
     tracing.trace_with(Hanging(shutdown_on_exit=False))
     tracing.stop_tracing()
+    assert asked.is_set()
     assert not answered.is_set()
     assert tracing.tracer() is None
     answered.set()
