@@ -1,0 +1,1 @@
+"""What only the building of an image needs."""
