@@ -193,6 +193,13 @@ def _production(settings: Settings) -> Iterator[Problem]:
             "prod needs three zones and a NAT gateway in each, or a zone's loss takes the others' way out",
             "Set natGateways: perZone and list three zones.",
         )
+    if settings.cache.lru is None:
+        yield Problem(
+            "cache.lru",
+            "(absent)",
+            "required in prod: what is cached fills the one group, and a full one refuses the streams",
+            "Set cache.lru.nodeType, for example cache.t4g.small.",
+        )
     if settings.ingress.host is None:
         yield Problem(
             "ingress.host", "(absent)", "prod is reached by name, with TLS", "Set ingress.host and ingress.zoneId."

@@ -25,6 +25,7 @@ Cpu = Annotated[str, Field(pattern=CPU_PATTERN)]
 Memory = Annotated[str, Field(pattern=MEMORY_PATTERN)]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
 Count = Annotated[int, Field(ge=1)]
+CACHE_NODE = r"^cache\.[a-z0-9]+\.[a-z0-9]+$"
 EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 # What CloudWatch Logs takes (API reference, PutRetentionPolicy).
 Retention = Literal[
@@ -153,13 +154,24 @@ class Database(Model):
     reserved_connections: Count = 20  # Jobs, exporter, people with psql
 
 
-class Cache(Model):
-    """ElastiCache for Valkey: wakes workers, streams and caches; may be lost without losing a run."""
+class LruCache(Model):
+    """A group for what may be computed again: full, it evicts what was used least recently."""
 
-    node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")]
+    node_type: Annotated[str, Field(pattern=CACHE_NODE)]
+    replicas: Annotated[int, Field(ge=0, le=5)] = 0
+
+
+class Cache(Model):
+    """ElastiCache for Valkey: wakes workers, streams and caches; may be lost without losing a run.
+
+    Without ``lru`` one group serves streams and cache: it never evicts, so a full one refuses writes of both.
+    """
+
+    node_type: Annotated[str, Field(pattern=CACHE_NODE)]
     replicas: Annotated[int, Field(ge=0, le=5)]
     multi_az: bool
     snapshot_retention_days: Annotated[int, Field(ge=0, le=35)]
+    lru: LruCache | None = None
 
 
 class Autoscaling(Model):

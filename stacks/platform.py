@@ -12,7 +12,7 @@ import pulumi_random as random
 from infra.aws.alarms import Alarms, AlertTopic
 from infra.aws.backup import Backup
 from infra.aws.budget import MonthlyBudget
-from infra.aws.cache import Cache
+from infra.aws.cache import Cache, groups
 from infra.aws.cluster import Cluster
 from infra.aws.database import Database
 from infra.aws.delivery import DeliveryRoles
@@ -46,7 +46,7 @@ class Foundation:
     nodes: SystemNodes
     provisioning: NodeProvisioning
     database: Database
-    cache: Cache
+    caches: list[Cache]  # for streams first; the last one is for what may be evicted, where there are two
     secrets: Secrets
     storage: Storage
     workloads: WorkloadRoles
@@ -69,7 +69,7 @@ def build_aws(settings: Settings) -> Foundation:
     network = Network("network", settings, keys.logs, opts)
     cluster = Cluster("cluster", settings, network, keys, opts)
     database = Database("database", settings, network, cluster, keys, opts)
-    cache = Cache("cache", settings, network, cluster, keys, opts)
+    caches = [Cache(settings, group, network, cluster, keys, opts) for group in groups(settings)]
     storage = Storage("storage", settings, keys, opts)
     secrets = Secrets("secrets", settings, keys, opts)
     pods = f"/{settings.name}/pods"
@@ -86,10 +86,10 @@ def build_aws(settings: Settings) -> Foundation:
         nodes=SystemNodes("system-nodes", settings, cluster, network, keys, opts),
         provisioning=NodeProvisioning("provisioning", settings, cluster, opts),
         database=database,
-        cache=cache,
+        caches=caches,
         secrets=secrets,
         storage=storage,
-        workloads=WorkloadRoles("workloads", settings, cluster, database, cache, storage, secrets, balancer, opts),
+        workloads=WorkloadRoles("workloads", settings, cluster, database, caches, storage, secrets, balancer, opts),
         alerts=alerts,
         load_balancer=balancer,
         delivery=_delivery(settings, cluster, opts),
@@ -207,7 +207,8 @@ def export(settings: Settings, foundation: Foundation) -> None:
     pulumi.export("clusterEndpoint", foundation.cluster.endpoint)
     pulumi.export("databaseAddress", foundation.database.address)
     pulumi.export("databaseMasterSecretArn", foundation.database.master_secret_arn)
-    pulumi.export("cacheEndpoint", foundation.cache.endpoint)
+    pulumi.export("streamsUrl", foundation.caches[0].url)
+    pulumi.export("cacheUrl", foundation.caches[-1].url)
     pulumi.export("alertTopicArn", foundation.alerts.arn)
     pulumi.export("artefactBucket", foundation.storage.artefacts.bucket_name)
     if foundation.delivery:

@@ -92,8 +92,9 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
     for field in model.model_fields.values():
         path = f"{prefix}{field.alias}"
         inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _fields(inner, f"{path}.")
+        models = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if models and not str(inner).startswith("tuple"):
+            yield from _fields(models[0], f"{path}.")
         else:
             default = "—" if field.is_required() else _cell(field.default)
             yield path, _kind(inner), default
@@ -114,7 +115,7 @@ def _kind(annotation: Any) -> str:
 
 def _at(document: Any, path: str) -> Any:
     for part in path.split("."):
-        document = document[part]
+        document = document and document[part]  # an optional group of settings may be left out
     return document
 
 

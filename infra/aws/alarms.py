@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.cache import groups
 from infra.aws.keys import Keys
 from infra.aws.load_balancer import LoadBalancer
 from infra.component import Component
@@ -202,16 +203,17 @@ def _cache(settings: Settings) -> list[Alarm]:
         ("memory", "DatabaseMemoryUsagePercentage", 80, "Valkey is above 80 % of its memory and does not evict."),
         ("throttled", "TrafficManagementActive", 0, "Valkey sheds load."),
     ]
-    # Metrics are per node, and nodes are numbered from 001 (ElastiCache user guide, metrics).
-    for number in range(1, settings.cache.replicas + 2):
-        node = f"{settings.name}-{number:03d}"
-        for name, metric, threshold, why in measures:
-            rows.append(
-                Alarm(
-                    f"cache-{name}-{number:03d}", "AWS/ElastiCache", metric, "Maximum", "GreaterThanThreshold",
-                    threshold, why, dimensions={"CacheClusterId": node},
-                )
-            )  # fmt: skip
+    for group in groups(settings):
+        for node in group.nodes:
+            for name, metric, threshold, why in measures:
+                if name == "memory" and group.evicts:
+                    continue  # full is how it should be
+                rows.append(
+                    Alarm(
+                        f"{group.name}-{name}-{node[-3:]}", "AWS/ElastiCache", metric, "Maximum", "GreaterThanThreshold",
+                        threshold, why, dimensions={"CacheClusterId": node},
+                    )
+                )  # fmt: skip
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,7 @@ class WorkloadRoles(Component):
         settings: Settings,
         cluster: Cluster,
         database: Database,
-        cache: Cache,
+        caches: Sequence[Cache],
         storage: Storage,
         secrets: Secrets,
         load_balancer: LoadBalancer,
@@ -71,7 +71,7 @@ class WorkloadRoles(Component):
                 policies=workload.policies,
                 opts=self.child(),
             )
-            for workload in workloads(settings, database, cache, storage, secrets, load_balancer)
+            for workload in workloads(settings, database, caches, storage, secrets, load_balancer)
         }
         self.register_outputs({})
 
@@ -79,7 +79,7 @@ class WorkloadRoles(Component):
 def workloads(
     settings: Settings,
     database: Database,
-    cache: Cache,
+    caches: Sequence[Cache],
     storage: Storage,
     secrets: Secrets,
     load_balancer: LoadBalancer,
@@ -87,7 +87,7 @@ def workloads(
     """The workloads of an environment and their statements, as data."""
     home = settings.service.namespace
     return [
-        Workload("service", home, SERVICE_ACCOUNT, {"service": _service(settings, cache, secrets)}),
+        Workload("service", home, SERVICE_ACCOUNT, {"service": _service(settings, caches, secrets)}),
         Workload("database-init", home, "database-init", {"secrets": _database_init(database, secrets)}),
         Workload("migrate", home, "migrate", {"secrets": [_reads(secrets.arns["database/agent_migrate"])]}),
         Workload("backup", home, "backup", {"backups": _backup(storage, secrets)}),
@@ -98,7 +98,7 @@ def workloads(
             {"targets": _targets(load_balancer)},
         ),
         Workload("log-shipper", "logging", "fluent-bit", {"logs": _log_shipper(settings)}),
-        Workload("cache-exporter", "monitoring", "redis-exporter", {"cache": [_connects(cache)]}),
+        Workload("cache-exporter", "monitoring", "redis-exporter", {"cache": [_connects(caches)]}),
         Workload("metrics-exporter", "monitoring", "cloudwatch-exporter", {"read": [_METRICS]}),
         Workload(
             "database-exporter",
@@ -113,11 +113,11 @@ def _reads(*arns: pulumi.Input[str]) -> Statement:
     return {"Effect": "Allow", "Action": _READ_SECRET, "Resource": list(arns)}
 
 
-def _service(settings: Settings, cache: Cache, secrets: Secrets) -> list[Statement]:
+def _service(settings: Settings, caches: Sequence[Cache], secrets: Secrets) -> list[Statement]:
     mounted = [secrets.arns["database/agent_app"], *(secrets.arns[name] for name in settings.secrets.mounted)]
     statements: list[Statement] = [
         _reads(*mounted),
-        _connects(cache),
+        _connects(caches),
     ]
     if settings.service.models:
         statements.append(
@@ -130,9 +130,10 @@ def _service(settings: Settings, cache: Cache, secrets: Secrets) -> list[Stateme
     return statements
 
 
-def _connects(cache: Cache) -> Statement:
+def _connects(caches: Sequence[Cache]) -> Statement:
     """IAM authentication to Valkey names the group and the user (ElastiCache user guide, IAM authentication)."""
-    return {"Effect": "Allow", "Action": "elasticache:Connect", "Resource": [cache.arn, cache.user_arn]}
+    arns = [arn for cache in caches for arn in (cache.arn, cache.user_arn)]
+    return {"Effect": "Allow", "Action": "elasticache:Connect", "Resource": arns}
 
 
 def _model_arns(settings: Settings, model: BedrockModel) -> list[str]:

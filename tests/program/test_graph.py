@@ -253,18 +253,71 @@ def test_the_database_is_encrypted_private_and_keeps_its_master_password_from_us
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_the_cache_takes_tls_only_and_no_password(stack: str) -> None:
+def test_every_valkey_takes_tls_only_and_a_user_of_its_own_by_iam(stack: str) -> None:
+    graph = graph_of(stack, preview=False)
+    users = {r.inputs["userId"]: r.inputs for r in graph.of_type("aws:elasticache/user:User")}
+    of_group = {
+        r.inputs["userGroupId"]: r.inputs["userIds"] for r in graph.of_type("aws:elasticache/userGroup:UserGroup")
+    }
+    connected = json.loads(graph.one("aws:iam/rolePolicy:RolePolicy", "workloads-service-service").inputs["policy"])
+    reached = next(row for row in connected["Statement"] if row["Action"] == "elasticache:Connect")["Resource"]
+    for group in graph.of_type(CACHE):
+        cache = group.inputs
+        assert cache["transitEncryptionEnabled"] is True
+        assert cache["transitEncryptionMode"] == "required"
+        assert cache["atRestEncryptionEnabled"] is True
+        # Valkey switches its default user off by itself, so a group has no other than the service's.
+        assert of_group[cache["userGroupIds"][0]] == [f"{cache['replicationGroupId']}-agent"]
+        user = users[f"{cache['replicationGroupId']}-agent"]
+        assert user["authenticationMode"] == {"type": "iam"}
+        assert user["userId"] == user["userName"]
+        assert user["accessString"].endswith("-@dangerous")
+        assert group.outputs["arn"] in reached
+    assert {row["logType"] for row in graph.of_type(CACHE)[0].inputs["logDeliveryConfigurations"]} == {
+        "slow-log",
+        "engine-log",
+    }
+
+
+def test_streams_are_never_evicted_and_prod_caches_apart_from_them() -> None:
+    def policies(graph: Graph) -> dict[str, str]:
+        parameters = {
+            r.outputs["name"]: r.inputs["parameters"]
+            for r in graph.of_type("aws:elasticache/parameterGroup:ParameterGroup")
+        }
+        return {r.name: parameters[r.inputs["parameterGroupName"]][0]["value"] for r in graph.of_type(CACHE)}
+
+    dev, prod = graph_of("dev", preview=False), graph_of("prod", preview=False)
+    assert policies(dev) == {"cache": "noeviction"}
+    assert policies(prod) == {"cache": "noeviction", "cache-lru": "allkeys-lru"}
+    assert dev.exports["cacheUrl"] == dev.exports["streamsUrl"]  # one group serves both
+    assert prod.exports["streamsUrl"].startswith("rediss://agents-prod-agent@master.agents-prod.")
+    assert prod.exports["cacheUrl"].startswith("rediss://agents-prod-lru-agent@master.agents-prod-lru.")
+    assert [r.inputs["numCacheClusters"] for r in dev.of_type(CACHE)] == [1]
+    assert [r.inputs["numCacheClusters"] for r in prod.of_type(CACHE)] == [2, 2]
+    # What is evicted at any time needs neither a guard nor a copy.
+    evicting = prod.one(CACHE, "cache-lru")
+    assert evicting.options.protect is False
+    assert evicting.inputs["snapshotRetentionLimit"] == 0
+    assert prod.one(CACHE, "cache").options.protect is True
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_node_of_every_valkey_has_its_alarms_and_a_full_evicting_one_rings_none(stack: str) -> None:
     graph = graph_of(stack)
-    cache = graph.one(CACHE).inputs
-    assert cache["transitEncryptionEnabled"] is True
-    assert cache["transitEncryptionMode"] == "required"
-    assert cache["atRestEncryptionEnabled"] is True
-    assert cache["numCacheClusters"] == (1 if stack == "dev" else 2)
-    users = {r.inputs["userName"]: r.inputs for r in graph.of_type("aws:elasticache/user:User")}
-    assert set(users) == {f"agents-{stack}-agent"}  # Valkey switches its default user off by itself
-    service = users[f"agents-{stack}-agent"]
-    assert service["authenticationMode"] == {"type": "iam"}
-    assert service["userId"] == service["userName"]
+    rung: dict[str, set[str]] = {}
+    for alarm in graph.of_type("aws:cloudwatch/metricAlarm:MetricAlarm"):
+        if alarm.inputs.get("namespace") == "AWS/ElastiCache":
+            rung.setdefault(alarm.inputs["dimensions"]["CacheClusterId"], set()).add(alarm.inputs["metricName"])
+    nodes = {
+        f"{r.inputs['replicationGroupId']}-{number:03d}": r.name
+        for r in graph.of_type(CACHE)
+        for number in range(1, r.inputs["numCacheClusters"] + 1)
+    }
+    assert set(rung) == set(nodes)
+    for node, group in nodes.items():
+        assert ("DatabaseMemoryUsagePercentage" in rung[node]) == (group == "cache")
+        assert {"EngineCPUUtilization", "TrafficManagementActive"} <= rung[node]
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -408,7 +461,7 @@ def test_physical_names_are_within_the_limits_of_aws(stack: str) -> None:
     limits = {DATABASE: ("identifier", 63), CACHE: ("replicationGroupId", 40), CLUSTER: ("name", 100)}
     graph = graph_of(stack)
     for type_, (key, most) in limits.items():
-        assert len(graph.one(type_).inputs[key]) <= most
+        assert all(len(resource.inputs[key]) <= most for resource in graph.of_type(type_))
     # Auto-named roles get the logical name, a hyphen and seven characters; IAM allows 64.
     assert all(len(role.name) + 8 <= 64 for role in graph.of_type("aws:iam/role:Role"))
 

@@ -86,6 +86,7 @@ def changes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     if stack == "prod":
         network["natGateways"] = "perZone"
     network["interfaceEndpoints"] = draw(st.lists(st.sampled_from(["sts", "logs", "ecr.api", "eks"]), unique=True))
+    evicting = {"nodeType": "cache.t4g.small", "replicas": draw(st.integers(0, 2))}
     return stack, {
         "network": network,
         "cluster.publicEndpoint": draw(st.booleans()),
@@ -94,6 +95,7 @@ def changes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
         "database.poolSize": draw(st.integers(1, 12)),
         "cache.replicas": draw(st.integers(1, 3)),
         "cache.multiAz": True if stack == "prod" else draw(st.booleans()),
+        "cache.lru": evicting if stack == "prod" or draw(st.booleans()) else None,
         "service.autoscaling.maxReplicas": draw(st.integers(10, 200)),
         "backup": {"enabled": True if stack == "prod" else draw(st.booleans()), "copyRegion": "eu-west-1"},
         "secrets": {"entries": draw(st.lists(st.sampled_from(["a", "b/c", "jwt"]), unique=True))},
