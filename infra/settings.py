@@ -228,7 +228,7 @@ class Secrets(Model):
 
 
 class Ingress(Model):
-    """The service's public name. Without one, dev is reached by a port-forward and prod is refused."""
+    """The service's public name. Without one, dev is reached inside the VPC or by a port-forward, and prod is refused."""
 
     host: Annotated[str, Field(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")] | None = None
     zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]+$")] | None = None

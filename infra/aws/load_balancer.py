@@ -73,8 +73,9 @@ class LoadBalancer(Component):
             enable_deletion_protection=settings.protected,
             access_logs=aws.lb.LoadBalancerAccessLogsArgs(bucket=logs.bucket_name, enabled=True),
             tags={"Name": settings.name},
-            # AWS writes a test object at once, and gives no public address without a way to the internet.
-            opts=self.child(depends_on=[logs.policy, *network.ways]),
+            # AWS writes a test object at once, and gives no public address without a way to the internet. A target group
+            # belongs to one load balancer: another one, inside or outside, is made when this one is gone.
+            opts=self.child(depends_on=[logs.policy, *network.ways], delete_before_replace=True),
         )
         self.arn_suffix = balancer.arn_suffix
         targets = aws.lb.TargetGroup(

@@ -86,6 +86,10 @@ def test_without_a_host_it_is_inside_the_vpc_and_has_no_name_on_the_internet() -
     assert "port-forward service/agent" in graph.exports["portForward"]
 
 
+def test_it_moves_to_the_internet_by_being_made_again_because_a_target_group_belongs_to_one_load_balancer() -> None:
+    assert environment("dev").one(BALANCER).options.delete_before_replace
+
+
 def test_prod_without_a_host_is_refused_with_field_rule_and_remedy() -> None:
     with pytest.raises(SettingsError) as refusal:
         settings_of("prod", {"ingress": REMOVED})
