@@ -14,7 +14,7 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import AddableDict, RunnableConfig, RunnableGenerator, RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_stream_writer
 from langgraph.func import entrypoint, task
@@ -225,14 +225,24 @@ async def test_an_observed_graph_keeps_state_history_and_subgraph_state() -> Non
     assert len([snapshot async for snapshot in graph.aget_state_history(config)]) > 3
 
 
-async def test_an_observed_graph_reports_the_same_events() -> None:
+def in_pieces() -> AnyGraph:
+    async def pieces(state: AsyncIterator[State]) -> AsyncIterator[dict[str, Any]]:
+        yield AddableDict(steps=["one"])
+        yield AddableDict(steps=["two"])
+
+    builder = StateGraph(State).add_node("pieces", RunnableGenerator(pieces)).add_edge(START, "pieces")
+    return compiled(builder)
+
+
+@pytest.mark.parametrize(("make", "piece"), [(nested, "first"), (in_pieces, "pieces")])
+async def test_an_observed_graph_reports_the_same_events(make: Callable[[], AnyGraph], piece: str) -> None:
     async def reported(graph: AnyGraph) -> list[tuple[str, str]]:
         events = graph.astream_events({"steps": []}, {"configurable": {"thread_id": "t"}}, version="v2")
         return [(event["event"], event["name"]) async for event in events]
 
-    plain = await reported(nested())
-    assert ("on_chain_stream", "first") in plain
-    assert await reported(NodeObserver(Metrics()).observed(nested(), "g")) == plain
+    plain = await reported(make())
+    assert ("on_chain_stream", piece) in plain
+    assert await reported(NodeObserver(Metrics()).observed(make(), "g")) == plain
 
 
 def test_a_graph_can_be_observed_without_an_event_loop() -> None:
