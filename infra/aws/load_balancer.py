@@ -17,8 +17,8 @@ WORLD = "0.0.0.0/0"
 # TLS 1.2 and 1.3 with forward secrecy only, and post-quantum key exchange for clients that have it: what AWS recommends
 # (docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html, read 2026-11).
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
-# A stream is never silent for more than its heartbeat of 15 s, but a request that waits for its run is, for as long as a
-# run may take (300 s). The service must keep idle connections longer than this, or the load balancer meets closed ones.
+# Streams send a heartbeat every few seconds, but a request that waits for its run may be silent as long as the run may
+# take (300 s). The service must keep idle connections longer than this, or the load balancer meets closed ones.
 IDLE_SECONDS = 330
 # A pod that leaves has its preStop sleep and its drain for the requests it holds; then it is gone.
 DEREGISTRATION_SECONDS = PRE_STOP_SECONDS + DRAIN_SECONDS
