@@ -7,7 +7,6 @@ LangChain's callbacks would do it too, but one handler costs a trivial run of fo
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Iterator
 from time import perf_counter
 from types import TracebackType
 from typing import Any, cast
@@ -62,7 +61,7 @@ class NodeObserver:
 
 
 class ObservedNode(Runnable[Any, Any]):
-    """A node's function, model or subgraph; called as LangGraph calls it, it passes everything on."""
+    """A node's function, model or subgraph. Its stream is its result: what writes to the channels needs it whole."""
 
     def __init__(self, bound: Runnable[Any, Any], graph_id: str, node: str, metrics: Metrics, models: Bounded) -> None:
         self.name = bound.get_name()
@@ -80,15 +79,6 @@ class ObservedNode(Runnable[Any, Any]):
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002  Runnable's name
         with _Attempt(self, config):
             return await self.bound.ainvoke(input, config, **kwargs)
-
-    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002  Runnable's name
-        with _Attempt(self, config):
-            yield from self.bound.stream(input, config, **kwargs)
-
-    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002  Runnable's name
-        with _Attempt(self, config):
-            async for part in self.bound.astream(input, config, **kwargs):
-                yield part
 
 
 class _Attempt:
