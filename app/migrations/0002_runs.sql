@@ -10,6 +10,7 @@ CREATE TABLE threads (
     metadata    jsonb       NOT NULL DEFAULT '{}',
     interrupts  text[]      NOT NULL DEFAULT '{}',     -- ids of the questions that wait for an answer
     ttl_seconds integer     CHECK (ttl_seconds > 0),   -- deleted this long after its last change; never when null
+    temporary   boolean     NOT NULL DEFAULT false,    -- of a stateless run: no search finds it
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
     pruned_at   timestamptz                            -- since when only its newest checkpoint is kept

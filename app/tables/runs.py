@@ -40,8 +40,8 @@ _INSERT = """
 INSERT = f"{_INSERT} RETURNING {COLUMNS}"
 INSERT_WITH_THREAD = f"""
     WITH thread AS (
-        INSERT INTO threads (thread_id, graph_id, status, metadata, ttl_seconds)
-        VALUES (%(thread_id)s, %(graph_id)s, 'busy', %(thread_metadata)s, %(ttl)s)
+        INSERT INTO threads (thread_id, graph_id, status, metadata, ttl_seconds, temporary)
+        VALUES (%(thread_id)s, %(graph_id)s, 'busy', %(thread_metadata)s, %(ttl)s, %(ttl)s::integer IS NOT NULL)
         ON CONFLICT DO NOTHING
         RETURNING thread_id
     )

@@ -131,7 +131,7 @@ async def mark_pruned(connection: Connection, thread_ids: Sequence[str]) -> None
 
 @dataclass(frozen=True)
 class Search:
-    """Which threads, in which order. An empty condition is none."""
+    """Which threads, in which order. An empty condition is none; threads of stateless runs are never found."""
 
     metadata: dict[str, Any]
     status: str | None
@@ -143,7 +143,7 @@ class Search:
 
 
 CONDITION = """
-    (%(metadata)s::jsonb = '{}' OR metadata @> %(metadata)s::jsonb)
+    NOT temporary AND (%(metadata)s::jsonb = '{}' OR metadata @> %(metadata)s::jsonb)
     AND (%(status)s::text IS NULL OR status = %(status)s)
     AND (%(ids)s::text[] IS NULL OR thread_id = ANY(%(ids)s))
 """

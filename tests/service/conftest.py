@@ -13,7 +13,6 @@ import httpx
 import psycopg
 import pytest
 from langgraph_sdk import get_client, get_sync_client
-from langgraph_sdk.client import LangGraphClient
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
@@ -23,7 +22,7 @@ from app.runtime.embedded_postgres import embedded_database
 from app.settings import PREFIX, Settings
 from tests.service.application import STEPWISE, OpenClient
 from tests.service.processes import Running, Services
-from tests.service.sdk import CHAT_ORIGIN, CONVERSATION, as_async, served
+from tests.service.sdk import CHAT_ORIGIN, CONVERSATION, Sdk, as_async, served
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,7 +89,7 @@ def conversation_url(postgres_url: str) -> Generator[str]:
 
 
 @pytest.fixture(params=["async", "sync"])
-async def sdk(conversation_url: str, request: pytest.FixtureRequest) -> AsyncGenerator[LangGraphClient]:
+async def sdk(conversation_url: str, request: pytest.FixtureRequest) -> AsyncGenerator[Sdk]:
     """Either client of langgraph-sdk."""
     if request.param == "async":
         async with get_client(url=conversation_url, api_key=None) as client:

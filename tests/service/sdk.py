@@ -7,11 +7,12 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
-from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.schema import StreamPart
 
 from app.api.application import create_app
@@ -19,6 +20,9 @@ from app.settings import Settings
 from tests.service.waiting import eventually_sync
 
 CONVERSATION = Path(__file__).parent / "projects" / "conversation" / "langgraph.json"
+Sdk = Any
+"""A LangGraphClient. Its own annotations leave most answers half known, which strict checking does not take."""
+
 CHAT_ORIGIN = "https://chat.example.com"
 END = object()
 
@@ -49,24 +53,26 @@ class _InThreads:
         found = getattr(self._client, name)
         if not callable(found):
             return _InThreads(found)
-        call = cast("Callable[..., Any]", found)
-        if name in {"stream", "join_stream"}:
-            return lambda *args, **kwargs: _iterated(call(*args, **kwargs))
-        return lambda *args, **kwargs: asyncio.to_thread(call, *args, **kwargs)
+        in_thread: Callable[..., Any] = partial(asyncio.to_thread, found)
+        streamed: Callable[..., Any] = partial(_iterated, cast("Callable[..., Any]", found))
+        return streamed if name in {"stream", "join_stream"} else in_thread
 
 
-async def _iterated(parts: Iterator[StreamPart]) -> AsyncIterator[StreamPart]:
+async def _iterated(
+    stream: Callable[..., Iterator[StreamPart]], *args: object, **kwargs: object
+) -> AsyncIterator[StreamPart]:
+    parts = stream(*args, **kwargs)
     while (part := await asyncio.to_thread(next, parts, END)) is not END:
         yield cast("StreamPart", part)
 
 
-def as_async(client: SyncLangGraphClient) -> LangGraphClient:
-    return cast("LangGraphClient", _InThreads(client))
+def as_async(client: SyncLangGraphClient) -> Sdk:
+    return _InThreads(client)
 
 
-async def collected(parts: AsyncIterator[Any]) -> list[StreamPart]:
+async def collected(parts: AsyncIterator[Any]) -> list[Any]:
     return [part async for part in parts]
 
 
-def data_of(parts: list[StreamPart], event: str) -> list[Any]:
+def data_of(parts: list[Any], event: str) -> list[Any]:
     return [part.data for part in parts if part.event == event]

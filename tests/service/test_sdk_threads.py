@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 from tests.service.projects.conversation.conversation import ANSWER
+from tests.service.sdk import Sdk
 
 pytestmark = pytest.mark.anyio
 
 HELLO = {"messages": [{"role": "user", "content": "what is the weather like?"}]}
 
 
-async def talked(sdk: LangGraphClient, **metadata: str) -> str:
+async def talked(sdk: Sdk, **metadata: str) -> str:
     """A thread after one run of `talk`."""
     thread_id = (await sdk.threads.create(metadata=metadata))["thread_id"]
     await sdk.runs.wait(thread_id, "talk", input=HELLO)
     return thread_id
 
 
-async def test_a_new_thread_is_idle_and_has_no_values(sdk: LangGraphClient) -> None:
+async def test_a_new_thread_is_idle_and_has_no_values(sdk: Sdk) -> None:
     made = await sdk.threads.create(metadata={"user": "ada"})
     assert (made["status"], made["values"], made["interrupts"]) == ("idle", None, {})
     assert made["metadata"] == {"user": "ada"}
     assert await sdk.threads.get(made["thread_id"]) == made
 
 
-async def test_an_id_is_taken_once_unless_the_present_thread_will_do(sdk: LangGraphClient) -> None:
+async def test_an_id_is_taken_once_unless_the_present_thread_will_do(sdk: Sdk) -> None:
     thread_id = str(uuid4())
     made = await sdk.threads.create(thread_id=thread_id, metadata={"first": True})
     with pytest.raises(ConflictError, match="if_exists=do_nothing"):
@@ -39,7 +40,7 @@ async def test_an_id_is_taken_once_unless_the_present_thread_will_do(sdk: LangGr
     assert await sdk.threads.create(thread_id=thread_id, if_exists="do_nothing", metadata={"second": True}) == made
 
 
-async def test_metadata_grows_key_by_key_and_a_minimal_answer_has_no_body(sdk: LangGraphClient) -> None:
+async def test_metadata_grows_key_by_key_and_a_minimal_answer_has_no_body(sdk: Sdk) -> None:
     thread_id = (await sdk.threads.create(metadata={"a": 1, "b": 1}))["thread_id"]
     changed = await sdk.threads.update(thread_id, metadata={"b": 2, "c": [3]})
     assert changed["metadata"] == {"a": 1, "b": 2, "c": [3]}
@@ -47,17 +48,17 @@ async def test_metadata_grows_key_by_key_and_a_minimal_answer_has_no_body(sdk: L
     assert (await sdk.threads.get(thread_id))["metadata"] == {"a": 1, "b": 2, "c": [3], "d": 4}
 
 
-async def test_a_time_to_live_is_in_minutes_from_the_last_change(sdk: LangGraphClient) -> None:
-    made: Any = await sdk.threads.create(ttl=90)
+async def test_a_time_to_live_is_in_minutes_from_the_last_change(sdk: Sdk) -> None:
+    made = await sdk.threads.create(ttl=90)
     assert made["ttl"]["ttl_minutes"] == 90
     assert datetime.fromisoformat(made["ttl"]["expires_at"]) == datetime.fromisoformat(made["updated_at"]) + timedelta(
         minutes=90
     )
-    changed: Any = await sdk.threads.update(made["thread_id"], metadata={}, ttl={"ttl": 5, "strategy": "delete"})
+    changed = await sdk.threads.update(made["thread_id"], metadata={}, ttl={"ttl": 5, "strategy": "delete"})
     assert changed["ttl"]["ttl_minutes"] == 5
 
 
-async def test_deleting_a_thread_erases_its_runs_and_states(sdk: LangGraphClient) -> None:
+async def test_deleting_a_thread_erases_its_runs_and_states(sdk: Sdk) -> None:
     thread_id = await talked(sdk)
     await sdk.threads.delete(thread_id)
     for asked in (
@@ -73,7 +74,7 @@ async def test_deleting_a_thread_erases_its_runs_and_states(sdk: LangGraphClient
     assert again["values"] is None
 
 
-async def test_a_search_finds_by_metadata_status_and_id_newest_change_first(sdk: LangGraphClient) -> None:
+async def test_a_search_finds_by_metadata_status_and_id_newest_change_first(sdk: Sdk) -> None:
     mark = str(uuid4())
     first, second = await talked(sdk, mark=mark), await talked(sdk, mark=mark)
     asking = (await sdk.threads.create(metadata={"mark": mark}))["thread_id"]
@@ -94,7 +95,7 @@ async def test_a_search_finds_by_metadata_status_and_id_newest_change_first(sdk:
     assert await sdk.threads.count(metadata=wanted, status="idle") == 2
 
 
-async def test_rows_of_a_search_carry_values_and_open_questions(sdk: LangGraphClient) -> None:
+async def test_rows_of_a_search_carry_values_and_open_questions(sdk: Sdk) -> None:
     mark = str(uuid4())
     await talked(sdk, mark=mark)
     asking = (await sdk.threads.create(metadata={"mark": mark}))["thread_id"]
@@ -109,7 +110,7 @@ async def test_rows_of_a_search_carry_values_and_open_questions(sdk: LangGraphCl
     assert questioned == await sdk.threads.get(asking)
 
 
-async def test_a_search_gives_the_fields_and_the_parts_of_values_that_are_asked_for(sdk: LangGraphClient) -> None:
+async def test_a_search_gives_the_fields_and_the_parts_of_values_that_are_asked_for(sdk: Sdk) -> None:
     mark = str(uuid4())
     thread_id = await talked(sdk, mark=mark)
     assert await sdk.threads.search(metadata={"mark": mark}, select=["thread_id", "status"]) == [
@@ -140,21 +141,21 @@ async def test_a_search_gives_the_fields_and_the_parts_of_values_that_are_asked_
     ],
 )
 async def test_a_search_that_cannot_be_done_says_which_field_is_wrong(
-    sdk: LangGraphClient, asked: dict[str, Any], field: str
+    sdk: Sdk, asked: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(UnprocessableEntityError, match=field):
         await sdk.threads.search(**asked)
 
 
 @pytest.mark.parametrize("thread_id", ["a b", "x" * 129, "'; DROP TABLE threads; --", "a\0b"])
-async def test_what_cannot_be_a_thread_id_is_told_from_an_unknown_one(sdk: LangGraphClient, thread_id: str) -> None:
+async def test_what_cannot_be_a_thread_id_is_told_from_an_unknown_one(sdk: Sdk, thread_id: str) -> None:
     with pytest.raises(UnprocessableEntityError, match="thread_id"):
         await sdk.threads.get(thread_id)
     with pytest.raises(UnprocessableEntityError, match="thread_id"):
         await sdk.threads.create(thread_id=thread_id)
 
 
-async def test_a_thread_can_be_bound_to_a_graph_and_filled_before_its_first_run(sdk: LangGraphClient) -> None:
+async def test_a_thread_can_be_bound_to_a_graph_and_filled_before_its_first_run(sdk: Sdk) -> None:
     thread_id = (await sdk.threads.create(graph_id="survey"))["thread_id"]
     empty = await sdk.threads.get_state(thread_id)
     assert (empty["values"], empty["next"], empty["checkpoint"]["checkpoint_id"]) == ({}, [], None)
@@ -166,24 +167,24 @@ async def test_a_thread_can_be_bound_to_a_graph_and_filled_before_its_first_run(
         await sdk.threads.create(graph_id="nobody")
 
 
-async def test_a_thread_without_a_graph_takes_no_values(sdk: LangGraphClient) -> None:
+async def test_a_thread_without_a_graph_takes_no_values(sdk: Sdk) -> None:
     thread_id = (await sdk.threads.create())["thread_id"]
     assert await sdk.threads.get_history(thread_id) == []
     with pytest.raises(ConflictError, match="has no graph yet"):
         await sdk.threads.update_state(thread_id, {"answers": []})
 
 
-async def test_the_history_goes_back_to_the_input_and_each_state_names_its_parent(sdk: LangGraphClient) -> None:
+async def test_the_history_goes_back_to_the_input_and_each_state_names_its_parent(sdk: Sdk) -> None:
     thread_id = await talked(sdk)
     history = await sdk.threads.get_history(thread_id)
     assert [state["next"] for state in history] == [[], ["answer"], ["look_outside"], ["__start__"]]
     assert history[0] == await sdk.threads.get_state(thread_id)
-    for newer, older in zip(history, history[1:], strict=False):
+    for newer, older in pairwise(history):
         assert newer["parent_checkpoint"] == older["checkpoint"]
     assert history[-1]["parent_checkpoint"] is None
 
 
-async def test_the_history_is_read_in_pages_and_filtered_by_metadata(sdk: LangGraphClient) -> None:
+async def test_the_history_is_read_in_pages_and_filtered_by_metadata(sdk: Sdk) -> None:
     thread_id = await talked(sdk)
     whole = await sdk.threads.get_history(thread_id)
     assert await sdk.threads.get_history(thread_id, limit=2) == whole[:2]
@@ -200,12 +201,12 @@ async def test_the_history_is_read_in_pages_and_filtered_by_metadata(sdk: LangGr
         await sdk.threads.get_history(thread_id, limit=-5)
 
 
-async def test_an_earlier_state_is_read_by_its_checkpoint_or_by_its_bare_id(sdk: LangGraphClient) -> None:
+async def test_an_earlier_state_is_read_by_its_checkpoint_or_by_its_bare_id(sdk: Sdk) -> None:
     thread_id = await talked(sdk)
     earlier = (await sdk.threads.get_history(thread_id))[2]
     assert await sdk.threads.get_state(thread_id, checkpoint=earlier["checkpoint"]) == earlier
     assert await sdk.threads.get_state(thread_id, checkpoint_id=earlier["checkpoint"]["checkpoint_id"]) == earlier
-    only_thread: Any = {"thread_id": thread_id}
+    only_thread = {"thread_id": thread_id}
     assert await sdk.threads.get_state(thread_id, checkpoint=only_thread) == await sdk.threads.get_state(thread_id)
     assert await sdk.threads.get_state(thread_id, select=["next"]) == {"next": []}
     for unknown in ("nothing", str(uuid4())):
@@ -215,7 +216,7 @@ async def test_an_earlier_state_is_read_by_its_checkpoint_or_by_its_bare_id(sdk:
         await sdk.threads.get_state(thread_id, checkpoint_id="' OR 1=1 --")
 
 
-async def test_an_update_goes_on_from_the_newest_state_and_a_fork_from_an_older_one(sdk: LangGraphClient) -> None:
+async def test_an_update_goes_on_from_the_newest_state_and_a_fork_from_an_older_one(sdk: Sdk) -> None:
     thread_id = (await sdk.threads.create())["thread_id"]
     await sdk.runs.wait(thread_id, "survey", input={"answers": ["begun"]})
     prepared = await sdk.threads.get_state(thread_id)
@@ -250,9 +251,7 @@ async def test_an_update_goes_on_from_the_newest_state_and_a_fork_from_an_older_
         {"values": None, "as_node": "__end__", "checkpoint": {"checkpoint_ns": "nowhere:1"}},
     ],
 )
-async def test_an_update_the_graph_cannot_take_is_refused_and_changes_nothing(
-    sdk: LangGraphClient, update: dict[str, Any]
-) -> None:
+async def test_an_update_the_graph_cannot_take_is_refused_and_changes_nothing(sdk: Sdk, update: dict[str, Any]) -> None:
     thread_id = await talked(sdk)
     before = await sdk.threads.get_history(thread_id)
     with pytest.raises(UnprocessableEntityError):
@@ -260,13 +259,13 @@ async def test_an_update_the_graph_cannot_take_is_refused_and_changes_nothing(
     assert await sdk.threads.get_history(thread_id) == before
 
 
-async def test_an_update_at_an_unknown_checkpoint_is_not_found(sdk: LangGraphClient) -> None:
+async def test_an_update_at_an_unknown_checkpoint_is_not_found(sdk: Sdk) -> None:
     thread_id = await talked(sdk)
     with pytest.raises(NotFoundError, match="no such checkpoint"):
         await sdk.threads.update_state(thread_id, {"messages": []}, checkpoint_id=str(uuid4()))
 
 
-async def test_the_state_of_a_subgraph_that_asks_is_inside_its_task(sdk: LangGraphClient) -> None:
+async def test_the_state_of_a_subgraph_that_asks_is_inside_its_task(sdk: Sdk) -> None:
     thread_id = (await sdk.threads.create())["thread_id"]
     await sdk.runs.wait(thread_id, "nested", input={"answers": []})
     [outside] = (await sdk.threads.get_state(thread_id))["tasks"]

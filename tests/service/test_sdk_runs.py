@@ -1,0 +1,332 @@
+"""Runs from their acceptance to their end, through the real langgraph-sdk."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
+from langgraph_sdk.schema import RunCreateMetadata
+
+from tests.service.projects.conversation.conversation import ANSWER
+from tests.service.sdk import Sdk, collected, data_of
+from tests.service.waiting import eventually, eventually_async
+
+pytestmark = pytest.mark.anyio
+
+HELLO = {"messages": [{"role": "user", "content": "what is the weather like?"}]}
+STEPS: dict[str, Any] = {"steps": []}
+
+
+async def new_thread(sdk: Sdk) -> str:
+    return (await sdk.threads.create())["thread_id"]
+
+
+def held(folder: Path) -> Any:
+    """An input whose run waits in the middle for the file `release`, and says so by the file `reached`."""
+    return {"reached": str(folder / "reached"), "release": str(folder / "release")}
+
+
+async def test_a_waited_run_answers_with_the_threads_values(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    values = await sdk.runs.wait(thread_id, "talk", input=HELLO)
+    assert [message["type"] for message in values["messages"]] == ["human", "ai"]
+    assert values["messages"][-1]["content"] == ANSWER
+    assert (await sdk.threads.get_state(thread_id))["values"] == values
+
+
+async def test_a_created_run_is_executed_without_anybody_waiting_and_joined_later(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    made = await sdk.runs.create(thread_id, "talk", input=HELLO, metadata={"user": "ada"})
+    assert made["status"] in {"pending", "running"}
+    assert (made["assistant_id"], made["metadata"]) == ("talk", {"user": "ada"})
+    values = await sdk.runs.join(thread_id, made["run_id"])
+    assert values["messages"][-1]["content"] == ANSWER
+    ended = await sdk.runs.get(thread_id, made["run_id"])
+    assert (ended["status"], ended["created_at"]) == ("success", made["created_at"])
+
+
+async def test_runs_are_listed_newest_first_by_status_and_page(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    for fail in (False, True, False):
+        await sdk.runs.wait(thread_id, "steps", input={"fail": fail}, raise_error=False)
+    listed = await sdk.runs.list(thread_id)
+    assert [run["status"] for run in listed] == ["success", "error", "success"]
+    assert [run["created_at"] for run in listed] == sorted((run["created_at"] for run in listed), reverse=True)
+    assert await sdk.runs.list(thread_id, limit=1, offset=1) == listed[1:2]
+    assert await sdk.runs.list(thread_id, status="error") == listed[1:2]
+
+
+async def test_who_makes_a_run_learns_its_ids_from_any_of_the_three_ways(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    told: list[RunCreateMetadata] = []
+    await sdk.runs.wait(thread_id, "steps", input=STEPS, on_run_created=told.append)
+    await sdk.runs.create(thread_id, "steps", input=STEPS, on_run_created=told.append)
+    await collected(sdk.runs.stream(thread_id, "steps", input=STEPS, on_run_created=told.append))
+    assert [run["run_id"] for run in reversed(told)] == [run["run_id"] for run in await sdk.runs.list(thread_id)]
+    assert {run.get("thread_id") for run in told} == {thread_id}
+
+
+async def test_a_run_that_fails_says_so_and_leaves_the_thread_usable(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    broken = {"fail": True}
+    with pytest.raises(Exception, match="run_failed: Graph 'steps' failed"):
+        await sdk.runs.wait(thread_id, "steps", input=broken)
+    failed = (await sdk.runs.list(thread_id))[0]
+    assert (failed["status"], failed["error"]["error"]) == ("error", "run_failed")
+    assert "words of a user" not in str(failed)
+    assert (await sdk.threads.get(thread_id))["status"] == "error"
+    values = await sdk.runs.wait(thread_id, "steps", input={"fail": False})
+    assert values["steps"][-1] == "last"
+    assert (await sdk.threads.get(thread_id))["status"] == "idle"
+
+
+async def test_an_input_the_graph_cannot_take_fails_and_is_not_kept(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    with pytest.raises(Exception, match="invalid_input"):
+        await sdk.runs.wait(thread_id, "talk", input={"messages": 5})
+    with pytest.raises(Exception, match="It takes: messages"):
+        await sdk.runs.wait(thread_id, "talk", input={"message": "hello"})
+    assert (await sdk.threads.get_state(thread_id))["values"] == {}
+
+
+async def test_a_thread_is_made_for_a_run_only_when_asked(sdk: Sdk) -> None:
+    thread_id = str(uuid4())
+    with pytest.raises(NotFoundError, match="no such thread"):
+        await sdk.runs.create(thread_id, "steps", input=STEPS)
+    with pytest.raises(NotFoundError, match="no such thread"):
+        await sdk.runs.create(thread_id, "steps", input=STEPS, if_not_exists="reject")
+    values = await sdk.runs.wait(thread_id, "steps", input=STEPS, if_not_exists="create")
+    assert values["steps"] == ["first", "middle", "last"]
+    assert (await sdk.threads.get(thread_id))["metadata"] == {"graph_id": "steps", "assistant_id": "steps"}
+
+
+async def test_an_assistants_id_does_for_its_graphs_name(sdk: Sdk) -> None:
+    assistant = await sdk.assistants.get("steps")
+    values = await sdk.runs.wait(await new_thread(sdk), assistant["assistant_id"], input=STEPS)
+    assert values["steps"] == ["first", "middle", "last"]
+    with pytest.raises(NotFoundError, match="Known: talk"):
+        await sdk.runs.create(await new_thread(sdk), "nobody", input=STEPS)
+
+
+async def test_a_thread_stays_with_the_graph_that_wrote_it(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    await sdk.runs.wait(thread_id, "steps", input=STEPS)
+    with pytest.raises(ConflictError, match="belongs to graph 'steps'"):
+        await sdk.runs.create(thread_id, "talk", input=HELLO)
+
+
+async def test_stateless_runs_have_threads_of_their_own(sdk: Sdk) -> None:
+    waited = await sdk.runs.wait(None, "steps", input=STEPS)
+    assert waited["steps"] == ["first", "middle", "last"]
+    parts = await collected(sdk.runs.stream(None, "talk", input=HELLO, stream_mode="custom"))
+    assert data_of(parts, "custom") == [{"looking": "up"}, {"looking": "down"}]
+    one, other = [await sdk.runs.create(None, "steps", input=STEPS) for _ in range(2)]
+    assert one["thread_id"] != other["thread_id"]
+    joined = await sdk.runs.join(one["thread_id"], one["run_id"])
+    assert joined["steps"] == ["first", "middle", "last"]
+
+
+async def test_a_stateless_runs_thread_is_not_among_those_of_users(sdk: Sdk) -> None:
+    made = await sdk.runs.create(None, "steps", input=STEPS)
+    kept = await sdk.runs.create(None, "steps", input=STEPS, on_completion="keep")
+    found = await sdk.threads.search(ids=[made["thread_id"], kept["thread_id"]])
+    assert [thread["thread_id"] for thread in found] == [kept["thread_id"]]
+
+
+async def test_context_and_configuration_reach_the_graph(sdk: Sdk) -> None:
+    polite = {"polite": True}
+    values = await sdk.runs.wait(await new_thread(sdk), "talk", input=HELLO, context=polite)
+    assert values["messages"][-1]["content"] == ANSWER + " sir"
+    config = {"configurable": {"user": "ada"}, "tags": ["a"], "recursion_limit": 2}
+    with pytest.raises(Exception, match="recursion_limit: The run took more than 2 steps"):
+        await sdk.runs.wait(await new_thread(sdk), "steps", input=STEPS, config=config)
+
+
+async def test_the_services_own_step_limit_goes_before_a_larger_one(sdk: Sdk) -> None:
+    endless = {"loop": True}
+    with pytest.raises(Exception, match="recursion_limit: The run took more than 50 steps"):
+        await sdk.runs.wait(await new_thread(sdk), "steps", input=endless, config={"recursion_limit": 1_000_000})
+
+
+async def test_durability_decides_how_many_states_are_kept(sdk: Sdk) -> None:
+    counts: dict[str, int] = {}
+    for durability in ("sync", "async", "exit"):
+        thread_id = await new_thread(sdk)
+        await sdk.runs.wait(thread_id, "steps", input=STEPS, durability=durability)
+        counts[durability] = len(await sdk.threads.get_history(thread_id))
+    assert counts == {"sync": 5, "async": 5, "exit": 1}
+
+
+async def test_a_repeated_request_with_its_key_gets_the_first_runs_answer(sdk: Sdk) -> None:
+    thread_id, key = await new_thread(sdk), {"Idempotency-Key": str(uuid4())}
+    first = await sdk.runs.create(thread_id, "steps", input=STEPS, headers=key)
+    again = await sdk.runs.create(thread_id, "steps", input=STEPS, headers=key)
+    assert again["run_id"] == first["run_id"]
+    values = await sdk.runs.wait(thread_id, "steps", input=STEPS, headers=key)
+    assert values["steps"] == ["first", "middle", "last"]
+    assert len(await sdk.runs.list(thread_id)) == 1
+    with pytest.raises(UnprocessableEntityError, match="belongs to another request"):
+        await sdk.runs.create(thread_id, "steps", input={"steps": ["other"]}, headers=key)
+
+
+async def test_a_delayed_run_starts_when_its_time_has_come(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    made = await sdk.runs.create(thread_id, "steps", input=STEPS, after_seconds=1)
+    await asyncio.sleep(0.3)
+    assert (await sdk.runs.get(thread_id, made["run_id"]))["status"] == "pending"
+    values = await sdk.runs.join(thread_id, made["run_id"])
+    assert values["steps"] == ["first", "middle", "last"]
+
+
+async def test_cancelling_a_running_run_keeps_its_finished_steps(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    made = await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    await eventually((tmp_path / "reached").exists)
+    await sdk.runs.cancel(thread_id, made["run_id"], wait=True)
+    assert (await sdk.runs.get(thread_id, made["run_id"]))["status"] == "interrupted"
+    state = await sdk.threads.get_state(thread_id)
+    assert (state["values"]["steps"], state["next"]) == (["first"], ["middle"])
+    with pytest.raises(ConflictError, match="ended already"):
+        await sdk.runs.cancel(thread_id, made["run_id"])
+
+    (tmp_path / "release").touch()
+    values = await sdk.runs.wait(thread_id, "steps", input=None)
+    assert values["steps"] == ["first", "middle", "last"]
+
+
+async def test_cancelling_with_rollback_leaves_no_trace_of_the_run(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    await sdk.runs.wait(thread_id, "steps", input={"steps": ["before"]})
+    history = await sdk.threads.get_history(thread_id)
+    made = await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    await eventually((tmp_path / "reached").exists)
+    await sdk.runs.cancel(thread_id, made["run_id"], wait=True, action="rollback")
+    with pytest.raises(NotFoundError, match="no such run"):
+        await sdk.runs.get(thread_id, made["run_id"])
+    assert await sdk.threads.get_history(thread_id) == history
+    assert (await sdk.threads.get(thread_id))["status"] == "idle"
+
+
+async def test_cancelling_a_pending_run_ends_it_before_it_began(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    made = await sdk.runs.create(thread_id, "steps", input=STEPS, after_seconds=60)
+    await sdk.runs.cancel(thread_id, made["run_id"])
+    assert (await sdk.runs.get(thread_id, made["run_id"]))["status"] in {"cancelled", "interrupted"}
+    thread = await sdk.threads.get(thread_id)
+    assert (thread["status"], thread["values"]) == ("idle", None)
+
+
+async def test_whoever_waits_for_a_run_that_is_cancelled_gets_its_end(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    waiting = asyncio.create_task(sdk.runs.wait(thread_id, "steps", input=held(tmp_path)))
+    await eventually((tmp_path / "reached").exists)
+    [run] = await sdk.runs.list(thread_id)
+    streaming = asyncio.create_task(collected(sdk.runs.join_stream(thread_id, run["run_id"])))
+    await sdk.runs.cancel(thread_id, run["run_id"])
+    values = await waiting
+    assert values["steps"] == ["first"]
+    assert (await streaming)[-1].event == "end"
+
+
+async def test_deleting_a_thread_stops_its_run(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    waiting = asyncio.create_task(collected(sdk.runs.stream(thread_id, "steps", input=held(tmp_path))))
+    await eventually((tmp_path / "reached").exists)
+    await sdk.threads.delete(thread_id)
+    assert (await waiting)[-1].event in {"error", "end"}
+    with pytest.raises(NotFoundError):
+        await sdk.threads.get(thread_id)
+
+
+async def test_one_run_after_another_is_the_default_on_a_busy_thread(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    first = await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    second = await sdk.runs.create(thread_id, "steps", input={"steps": ["second"]}, multitask_strategy="enqueue")
+    await eventually((tmp_path / "reached").exists)
+    assert (await sdk.threads.get(thread_id))["status"] == "busy"
+    assert (await sdk.runs.get(thread_id, second["run_id"]))["status"] == "pending"
+    (tmp_path / "release").touch()
+    values = await sdk.runs.join(thread_id, second["run_id"])
+    assert values["steps"] == ["first", "middle", "last", "second", "first", "middle", "last"]
+    assert (await sdk.runs.get(thread_id, first["run_id"]))["status"] == "success"
+
+
+async def test_a_rejected_run_leaves_the_one_in_progress_alone(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    first = await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    with pytest.raises(ConflictError, match="Another run is writing") as refused:
+        await sdk.runs.create(thread_id, "steps", input=STEPS, multitask_strategy="reject")
+    assert int(refused.value.response.headers["retry-after"]) > 0
+    (tmp_path / "release").touch()
+    values = await sdk.runs.join(thread_id, first["run_id"])
+    assert values["steps"] == ["first", "middle", "last"]
+    assert len(await sdk.runs.list(thread_id)) == 1
+
+
+async def test_an_interrupting_run_goes_on_from_the_steps_the_other_finished(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    first = await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    await eventually((tmp_path / "reached").exists)
+    other = {"steps": ["second"], "release": "", "reached": ""}
+    values = await sdk.runs.wait(thread_id, "steps", input=other, multitask_strategy="interrupt")
+    assert values["steps"] == ["first", "second", "first", "middle", "last"]
+    assert (await sdk.runs.get(thread_id, first["run_id"]))["status"] == "interrupted"
+
+
+async def test_a_run_that_rolls_back_begins_as_if_the_other_had_never_been(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    first = await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    await eventually((tmp_path / "reached").exists)
+    values = await sdk.runs.wait(thread_id, "steps", input={"steps": ["second"]}, multitask_strategy="rollback")
+    assert values == {"steps": ["second", "first", "middle", "last"]}
+    assert [run["run_id"] for run in await sdk.runs.list(thread_id)] != [first["run_id"]]
+    with pytest.raises(NotFoundError):
+        await sdk.runs.get(thread_id, first["run_id"])
+
+
+async def test_a_thread_takes_no_values_by_hand_while_a_run_writes(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    made = await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    await eventually((tmp_path / "reached").exists)
+    with pytest.raises(ConflictError, match="A run is writing"):
+        await sdk.threads.update_state(thread_id, {"steps": ["by hand"]})
+    (tmp_path / "release").touch()
+    await sdk.runs.join(thread_id, made["run_id"])
+
+    async def updated() -> object:
+        return await sdk.threads.update_state(thread_id, {"steps": ["by hand"]})
+
+    await eventually_async(updated)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"input": {"text": "a\0b"}}, "input"),
+        ({"input": 5}, "input"),
+        ({"command": {"goto": [5]}}, "goto"),
+        ({"command": {"goto": {"input": 1}}}, "goto"),
+        ({"metadata": {"a": "\0"}}, "metadata"),
+        ({"config": {"recursion_limit": "many"}}, "recursion_limit"),
+        ({"config": {"recursion_limit": -1}}, "recursion_limit"),
+        ({"config": {"configurable": {"a": "\0"}}}, "configurable"),
+        ({"context": {"a": "\0"}}, "context"),
+        ({"checkpoint": {"checkpoint_id": "' OR 1=1"}}, "checkpoint_id"),
+        ({"checkpoint": {"checkpoint_ns": "a\0"}}, "checkpoint_ns"),
+        ({"checkpoint_id": 5}, "checkpoint_id"),
+        ({"multitask_strategy": "later"}, "multitask_strategy"),
+        ({"durability": "often"}, "durability"),
+        ({"after_seconds": -1}, "after_seconds"),
+        ({"if_not_exists": "perhaps"}, "if_not_exists"),
+        ({"webhook": "https://example.com/hook"}, "webhook: is not supported"),
+        ({"interrupt_before": 5}, "interrupt_before"),
+    ],
+)
+async def test_a_run_that_cannot_be_says_which_field_is_wrong(sdk: Sdk, asked: dict[str, Any], field: str) -> None:
+    body = asked if {"input", "command"} & asked.keys() else {"input": STEPS, **asked}
+    with pytest.raises(UnprocessableEntityError, match=field):
+        await sdk.runs.create(str(uuid4()), "steps", **body)
