@@ -71,6 +71,10 @@ class ObservedNode(Runnable[Any, Any]):
         self.duration = metrics.node_duration.labels(graph_id, node)
         self.metrics = metrics
         self.models = models
+        if function := getattr(bound, "func", None):
+            # By these two LangGraph keeps the cached results of different functions apart.
+            self.__module__ = getattr(function, "__module__", "")
+            self.__qualname__ = getattr(function, "__qualname__", node)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002  Runnable's name
         with _Attempt(self, config):

@@ -15,11 +15,12 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import AddableDict, RunnableConfig, RunnableGenerator, RunnableLambda
+from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_stream_writer
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, RetryPolicy, Send, interrupt
+from langgraph.types import CachePolicy, Command, RetryPolicy, Send, interrupt
 
 from app.observability.graph_nodes import AnyGraph, NodeObserver
 from app.observability.metrics import Metrics
@@ -243,6 +244,35 @@ async def test_an_observed_graph_reports_the_same_events(make: Callable[[], AnyG
     plain = await reported(make())
     assert ("on_chain_stream", piece) in plain
     assert await reported(NodeObserver(Metrics()).observed(make(), "g")) == plain
+
+
+async def test_graphs_that_share_a_cache_do_not_share_results_of_different_functions() -> None:
+    calls: list[str] = []
+
+    def one(state: State) -> State:
+        calls.append("one")
+        return {"steps": ["one"]}
+
+    def other(state: State) -> State:
+        calls.append("other")
+        return {"steps": ["other"]}
+
+    cache: InMemoryCache[Any] = InMemoryCache()
+    observer = NodeObserver(Metrics())
+
+    def graph_of(function: Callable[..., State]) -> AnyGraph:
+        builder = StateGraph(State).add_node("same", function, cache_policy=CachePolicy()).add_edge(START, "same")
+        return observer.observed(compiled(builder, cache=cache), "g")
+
+    first_graph, other_graph = graph_of(one), graph_of(other)
+    for _ in range(2):
+        assert await first_graph.ainvoke({"steps": []}) == {"steps": ["one"]}
+        assert await other_graph.ainvoke({"steps": []}) == {"steps": ["other"]}
+    assert calls == ["one", "other"]
+    await first_graph.aclear_cache()
+    await first_graph.ainvoke({"steps": []})
+    await other_graph.ainvoke({"steps": []})
+    assert calls == ["one", "other", "one"]
 
 
 def test_a_graph_can_be_observed_without_an_event_loop() -> None:
