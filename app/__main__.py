@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 
 from app.failures import Exit, Refused
 from app.observability.logs import configure_logging
+from app.observability.tracing import ENDPOINT_VARIABLE, configure_tracing, stop_tracing
 from app.runtime.database import connection_string
 from app.runtime.embedded_postgres import embedded_database, stop
 from app.runtime.schema import NewerSchema, check_not_newer
@@ -53,9 +55,11 @@ def _serve(given: argparse.Namespace) -> int:
         role=role,
     )
     configure_logging(settings.log_level)
+    configure_tracing(os.environ.get(ENDPOINT_VARIABLE))
     if given.ready_file:
         given.ready_file.unlink(missing_ok=True)
     with ExitStack() as stack:
+        stack.callback(stop_tracing)
         where = "the configured PostgreSQL"
         if settings.database_url is None:
             url = stack.enter_context(embedded_database(settings.data_directory))

@@ -17,6 +17,9 @@ USER_ID = 10001
 DRAIN_SECONDS = 75
 """Time a stopping process gives to the runs it has: Spot gives 120 s in all, the preStop sleep takes 15 s."""
 
+KEEP_ALIVE_SECONDS = 340
+"""An idle connection is closed by the load balancer first: a request it sends on one we just closed would be a 502."""
+
 ENV_HOST = "AGENT_HOST"
 ENV_PORT = "AGENT_PORT"
 ENV_METRICS_PORT = "AGENT_METRICS_PORT"

@@ -113,6 +113,7 @@ async def _serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=contract.KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=AFTER_DRAIN_SECONDS,
     )
     url = _url(listener)

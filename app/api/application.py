@@ -13,6 +13,7 @@ from app.api.cors import add_cors
 from app.api.errors import add_error_handlers
 from app.api.requests import RequestMiddleware
 from app.models.providers import create_engine
+from app.observability.http_traces import NO_TELEMETRY, TracedRequests
 from app.observability.metrics import Metrics
 from app.runtime.graph_config import load_graphs
 from app.runtime.service import open_service
@@ -34,9 +35,10 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             app.state.service = service
             yield
 
-    app = FastAPI(title="langgraph-eks agent service", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="langgraph-eks agent service", version=__version__, lifespan=lifespan, telemetry=NO_TELEMETRY)
     app.add_middleware(RequestMiddleware, metrics=measured, max_body_bytes=settings.max_body_bytes)
     add_cors(app, settings.cors_origins)
+    app.add_middleware(TracedRequests)  # the last added is outermost
     add_error_handlers(app)
     for module in (operations,) if settings.role == "worker" else (operations, *PUBLIC):
         app.include_router(module.router)

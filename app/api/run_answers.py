@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,8 @@ from app.tables.run_events import Event
 # when this process dies.
 AT_ONCE_SECONDS = 0.25
 HEARTBEAT_SECONDS = 5.0
+
+FIRST_OF_GRAPH = 2  # event 1 only says which attempt this is
 
 JSON = "application/json"
 SSE_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -51,11 +54,15 @@ def stream_answer(
 async def _frames(service: Service, run_id: UUID, after: int, modes: frozenset[str] | None) -> AsyncGenerator[bytes]:
     """Ends without `end` when the process leaves: the client asks for the run then, and reconnects."""
     next_id = after + 1
+    started, metrics = time.perf_counter(), service.metrics
+    metrics.streams_open.inc()
     try:
         async for item in service.events.follow(run_id, after):
             if item is None:
                 yield b": heartbeat\n\n"
             elif isinstance(item, Event):
+                if item.id == FIRST_OF_GRAPH and not after:
+                    metrics.time_to_first_event.observe(time.perf_counter() - started)
                 if item.id > next_id:
                     yield _gap(next_id, item.id - 1)
                 next_id = item.id + 1
@@ -69,6 +76,8 @@ async def _frames(service: Service, run_id: UUID, after: int, modes: frozenset[s
                 yield _frame("end", b"null")
     except UnknownRun:
         yield _frame("error", to_json({"error": "rolled_back", "message": "The run was taken back."}))
+    finally:
+        metrics.streams_open.dec()
 
 
 async def json_answer(service: Service, accepted: Accepted) -> Response:

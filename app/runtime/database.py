@@ -13,6 +13,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from app.observability.metrics import Metrics
+from app.observability.pool import MeasuredPool
 from app.runtime.problems import Unavailable
 from app.runtime.schema import NewerSchema, migrate
 from app.settings import Settings
@@ -49,14 +51,14 @@ def connection_string(settings: Settings, *, direct: bool = False) -> Callable[[
     return current
 
 
-def create_pool(settings: Settings) -> Pool:
+def create_pool(settings: Settings) -> MeasuredPool:
     """A pool that notices dead connections: managed databases close idle ones without a word (langgraph#7304)."""
     options: dict[str, Any] = {
         "autocommit": True,  # CREATE INDEX CONCURRENTLY and single-statement writes (langgraph#5327)
         "row_factory": dict_row,
         "prepare_threshold": settings.prepare_threshold,
     }
-    return AsyncConnectionPool(
+    return MeasuredPool(
         connection_string(settings),
         connection_class=AsyncConnection[DictRow],
         kwargs=options,
@@ -78,8 +80,9 @@ async def _check(connection: AsyncConnection[DictRow]) -> None:
 class Database:
     """The pool and the state of its schema; opens also while PostgreSQL is away, and keeps trying."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.pool = create_pool(settings)
+        self.pool.measure_with(metrics)
         self._connection_string = connection_string(settings)
         self._pending: str | None = "the schema has not been checked yet"
         self._preparing: asyncio.Task[None] | None = None

@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from app.models.engine import Engine, ServiceContext
+from app.observability.graph_nodes import NodeObserver
 from app.runtime.graph_config import AnyGraph, GraphSource
 from app.runtime.problems import UnknownGraph
 
@@ -29,8 +30,9 @@ def assistant_of(graph: str) -> UUID:
 class Graphs:
     """Looks graphs up by name; the first of the file is the default."""
 
-    def __init__(self, sources: Mapping[str, GraphSource], engine: Engine) -> None:
+    def __init__(self, sources: Mapping[str, GraphSource], engine: Engine, observer: NodeObserver) -> None:
         self._sources = sources
+        self._observer = observer
         self._engine = engine
         self.default = next(iter(sources))
 
@@ -62,7 +64,7 @@ class Graphs:
         self.require(name)
         async with self._sources[name].open(config) as graph:
             # Pregel.copy() drops the allowlist of the graph's own types, so a plain copy it is.
-            bound = copy.copy(graph)
+            bound = copy.copy(self._observer.observed(graph, name))
             bound.checkpointer = saver
             yield bound
 

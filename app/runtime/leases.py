@@ -123,5 +123,6 @@ class Reaper:
             log.warning("runs of a lost worker", extra={"fields": {"runs": [str(run_id) for run_id, _ in orphans]}})
             self._signals.publish(WORK)
         if dead:
+            self._metrics.dead_letters.inc(len(dead))
             log.error("runs given up", extra={"fields": {"runs": [str(run_id) for run_id in dead]}})
             self._signals.publish(*(changed(run_id) for run_id in dead))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from uuid import UUID
 
 import orjson
 from psycopg.errors import UniqueViolation
 
+from app.observability.tracing import current_traceparent
 from app.runtime.database import Pool
 from app.runtime.leases import LEASE_SECONDS
 from app.runtime.problems import (
@@ -79,6 +80,7 @@ class RunQueue:
         Raises QueueFull, UnknownThread, ThreadBusy, WrongGraph, NothingToAnswer, KeyReused.
         """
         digest = _digest(new)
+        new = replace(new, trace_context=current_traceparent())
         worker = self._worker if not new.after_seconds else None
         reserved = worker.reserve() if worker else None
         asked_at = asyncio.get_running_loop().time()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.models.engine import Engine
+from app.observability.graph_nodes import NodeObserver
 from app.observability.metrics import Metrics
 from app.runtime.assistants import Assistants
 from app.runtime.checkpoints import PooledSaver
@@ -20,6 +21,7 @@ from app.runtime.leases import Reaper
 from app.runtime.results import Results
 from app.runtime.retention import Retention, Sweeper
 from app.runtime.run_queue import RunQueue
+from app.runtime.sampling import Sampler
 from app.runtime.signals import Signals
 from app.runtime.streaming import EventLog
 from app.runtime.threads import Threads
@@ -39,6 +41,7 @@ class Service:
     events: EventLog
     results: Results
     signals: Signals
+    metrics: Metrics
     worker: Worker | None
     draining: asyncio.Event
 
@@ -55,15 +58,16 @@ async def open_service(
     settings: Settings, sources: Mapping[str, GraphSource], engine: Engine, metrics: Metrics
 ) -> AsyncGenerator[Service]:
     async with AsyncExitStack() as stack:
-        database = Database(settings)
+        database = Database(settings, metrics)
         stack.push_async_callback(database.close)
         await database.open()
         signals = Signals(connection_string(settings, direct=True))
         await signals.open()
         stack.push_async_callback(signals.close)
         saver = PooledSaver(database.pool)
-        graphs = Graphs(sources, engine)
+        graphs = Graphs(sources, engine, NodeObserver(metrics))
         events = EventLog(database.pool, signals, metrics)
+        _background(stack, "sample", Sampler(database.pool, signals, metrics).sample_forever())
         worker = None
         if settings.role != "api":
             limits = Limits(run_seconds=settings.run_timeout_seconds, recursion=settings.recursion_limit)
@@ -85,6 +89,7 @@ async def open_service(
             events=events,
             results=Results(database.pool, events, threads),
             signals=signals,
+            metrics=metrics,
             worker=worker,
             draining=asyncio.Event(),
         )

@@ -98,6 +98,10 @@ class Signals:
         away = [f"wake-ups cannot go through {path.name} ({path.reason})" for path in self._paths if path.reason]
         return "; ".join(away) or None
 
+    def away(self) -> dict[str, bool]:
+        """Each configured path and whether it is away."""
+        return {path.name: not path.is_open for path in self._paths}
+
     def _wake(self, topic: str) -> None:
         for event in self._waiting.get(topic, ()):
             event.set()

@@ -116,6 +116,7 @@ class EventLog:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 break
+        self._metrics.events_written.inc(len(batch))
         touched: dict[UUID, LiveRun] = {}
         for live, event in batch:
             live.recent.append(event)
