@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 _context: ContextVar[dict[str, str] | None] = ContextVar("log_context", default=None)
 
-# About connections only, and needed to find out why there is none.
-_MAY_FORMAT = "psycopg.pool"
+# Ours, and what is said about connections: needed to find out why there is none.
+_MAY_FORMAT = ("app.", "psycopg.pool")
 # What asyncio says is put together from the failure's text; these first lines are its own.
 _OF_ASYNCIO = {
     "Task exception was never retrieved",
@@ -80,12 +80,12 @@ class JsonFormatter(logging.Formatter):
 
 
 def _event(record: logging.LogRecord) -> str:
-    if record.name == _MAY_FORMAT:
-        return record.getMessage().partition("\n")[0]
     first = str(record.msg).partition("\n")[0]
     if record.name == "asyncio" and first in _OF_ASYNCIO:
         return first
-    return first if _stands_in_the_code(record) else WITHHELD
+    if not _stands_in_the_code(record):
+        return WITHHELD
+    return record.getMessage().partition("\n")[0] if record.name.startswith(_MAY_FORMAT) else first
 
 
 def _stands_in_the_code(record: logging.LogRecord) -> bool:

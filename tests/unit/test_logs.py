@@ -95,6 +95,14 @@ def test_only_our_own_code_adds_fields(library: Library) -> None:
     assert json.loads(JsonFormatter().format(record))["status"] == 200
 
 
+def test_our_own_messages_have_their_arguments(library: Library) -> None:
+    logger, line = library
+    logger.name = "app.x"
+    logger.warning("wake-ups go through %s again", "valkey")
+    logger.name = "some.library"
+    assert line()["event"] == "wake-ups go through valkey again"
+
+
 def test_a_line_names_request_thread_and_run_while_they_last(library: Library) -> None:
     logger, line = library
     with logged_as(request_id="r"), logged_as(thread_id="t", run_id="u"):
