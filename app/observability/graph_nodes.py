@@ -102,7 +102,7 @@ class _Attempt:
 
     def __enter__(self) -> None:
         if active := tracer():
-            attributes = {"langgraph.graph": self._node.graph_id, "langgraph.node": self._node.node}
+            attributes = {"agent.graph": self._node.graph_id, "agent.node": self._node.node}
             self._span = active.start_span(f"node {self._node.node}", attributes=attributes)
             self._token = attach(trace.set_span_in_context(self._span))
         self._started = perf_counter()

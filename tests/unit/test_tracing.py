@@ -151,14 +151,14 @@ async def test_a_run_and_its_nodes_belong_to_the_trace_of_the_request(recorded: 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         await client.post("/threads/t/runs")
     # The worker is another task, which knows the row alone.
-    with tracing.continued(rows[0], "run", graph="talk"):
+    with tracing.continued(rows[0], "run", again=False, **{"agent.graph": "talk"}):
         await observed(sequence(read, answer)).ainvoke({"text": WORDS})
     request, run = recorded.one("POST /threads/{thread_id}/runs"), recorded.one("run")
     assert is_child(run, request)
     assert {trace_of(span) for span in recorded.all()} == {trace_of(request)}
     for node in ("node read", "node answer"):
         assert is_child(recorded.one(node), run)
-    assert recorded.one("node read").attributes == {"langgraph.graph": "talk", "langgraph.node": "read"}
+    assert recorded.one("node read").attributes == {"agent.graph": "talk", "agent.node": "read"}
 
 
 @pytest.mark.anyio
