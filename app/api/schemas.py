@@ -35,6 +35,7 @@ class ExecuteResponse(BaseModel):
     run_id: str
     graph: str
     status: str
+    interrupts: list[Any] = Field(description="Questions that wait for an answer: POST /threads/{thread_id}/runs.")
     result: Any
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
 from uuid import uuid4
 
 from fastapi import APIRouter, Response
@@ -11,6 +12,7 @@ from app.api.errors import error_response
 from app.api.run_answers import headers
 from app.api.runs import IdempotencyKey
 from app.api.schemas import ExecuteRequest, ExecuteResponse
+from app.runtime.execution import INTERRUPT
 from app.runtime.problems import HandedOver
 from app.runtime.run import NewRun, RunRequest
 from app.runtime.stream_parts import to_json
@@ -50,11 +52,17 @@ async def execute(request: ExecuteRequest, service: ReadyService, idempotency_ke
         status = FAILURES.get(result.error["error"], 500)
         field = "input" if status == 422 else None
         return error_response(status, result.error["error"], result.error["message"], field, told)
-    answer = {
+    values: Any = result.values
+    interrupts: Any = ()
+    if isinstance(values, dict) and INTERRUPT in values:
+        values = dict(cast("dict[str, Any]", values))
+        interrupts = values.pop(INTERRUPT)
+    answer: dict[str, Any] = {
         "thread_id": result.thread_id,
         "run_id": str(result.run_id),
         "graph": name,
         "status": result.status,
-        "result": result.values,
+        "interrupts": interrupts,
+        "result": values,
     }
     return Response(to_json(answer), media_type="application/json", headers=told)

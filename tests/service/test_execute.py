@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,40 +54,39 @@ async def test_state_is_the_result_of_the_last_run(client: httpx.AsyncClient) ->
     done = await execute(client, thread_id="t", input=saying("hello"))
     state = (await client.get("/threads/t/state")).json()
     assert state["values"] == done["result"]
-    assert state["checkpoint_id"] == done["checkpoint_id"]
-    assert (state["graph"], state["next"]) == ("support_triage", [])
+    assert (state["metadata"]["run_id"], state["next"]) == (done["run_id"], [])
 
 
 async def test_history_pages_through_every_checkpoint_once(client: httpx.AsyncClient) -> None:
     await execute(client, thread_id="t", input=saying("hello"))
     whole = (await client.get("/threads/t/history", params={"limit": 100})).json()
-    assert whole["next_before"] is None
     paged: list[str] = []
     before: str | None = None
     while True:
         query: dict[str, Any] = {"limit": 2} | ({"before": before} if before else {})
         page = (await client.get("/threads/t/history", params=query)).json()
-        paged += [checkpoint["checkpoint_id"] for checkpoint in page["checkpoints"]]
-        before = page["next_before"]
-        if before is None:
+        if not page:
             break
-    assert paged == [checkpoint["checkpoint_id"] for checkpoint in whole["checkpoints"]]
+        paged += [state["checkpoint_id"] for state in page]
+        before = paged[-1]
+    assert paged == [state["checkpoint_id"] for state in whole]
     assert len(paged) > 4
-    for newer, older in zip(whole["checkpoints"], whole["checkpoints"][1:], strict=False):
+    for newer, older in pairwise(whole):
         assert newer["parent_checkpoint_id"] == older["checkpoint_id"]
 
 
 async def test_rolling_back_restores_the_state_and_deletes_nothing(client: httpx.AsyncClient) -> None:
     first = await execute(client, thread_id="t", input=saying("How do I connect GitHub?"))
+    then = (await client.get("/threads/t/state")).json()["checkpoint_id"]
     await execute(client, thread_id="t", input=saying("Where is my invoice?"))
-    known = (await client.get("/threads/t/history", params={"limit": 100})).json()["checkpoints"]
+    known = (await client.get("/threads/t/history", params={"limit": 100})).json()
 
-    rolled = await client.post("/threads/t/rollback", json={"checkpoint_id": first["checkpoint_id"]})
+    rolled = await client.post("/threads/t/rollback", json={"checkpoint_id": then})
     assert rolled.status_code == 200, rolled.text
     assert rolled.json()["values"] == first["result"]
     assert (await client.get("/threads/t/state")).json() == rolled.json()
 
-    now = (await client.get("/threads/t/history", params={"limit": 100})).json()["checkpoints"]
+    now = (await client.get("/threads/t/history", params={"limit": 100})).json()
     assert {entry["checkpoint_id"] for entry in known} < {entry["checkpoint_id"] for entry in now}
     third = await execute(client, thread_id="t", input=saying("hello"))
     texts = [message["content"] for message in third["result"]["messages"] if message["type"] == "human"]
@@ -166,7 +166,7 @@ async def test_a_failing_graph_is_a_500_without_its_message_and_leaves_the_threa
 async def test_a_run_that_never_ends_is_stopped_by_its_limits(open_client: OpenClient, tmp_path: Path) -> None:
     async with open_client(config=STEPWISE, recursion_limit=7, run_timeout_seconds=1.0) as client:
         looping = await client.post("/workflow/execute", json={"input": {"loop": True}})
-        assert (looping.status_code, looping.json()["error"]["code"]) == (500, "run_failed")
+        assert (looping.status_code, looping.json()["error"]["code"]) == (500, "recursion_limit")
         assert "7 steps" in looping.json()["error"]["message"]
         hanging = await client.post("/workflow/execute", json={"input": {"release": str(tmp_path / "never")}})
         assert (hanging.status_code, hanging.json()["error"]["code"]) == (504, "run_timeout")
