@@ -10,7 +10,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview serve tools test test-quick check bench lock
+.PHONY: help setup up down preview serve tools test test-quick check bench lock pin
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,3 +56,6 @@ lock: $(READY) ## Resolve the requirement files again (LOCK=--upgrade for newer 
 	@$(COMPILE) pyproject.toml --group app -c requirements/dev.txt -o requirements/app.txt
 	@$(COMPILE) pyproject.toml --group infra -c requirements/dev.txt -o requirements/infra.txt
 	@echo uv | $(COMPILE) - -o requirements/uv.txt
+
+pin: $(READY) ## Show newer versions of add-ons and base image, asked of AWS and the registry (APPLY=--apply writes)
+	@$(RUN) stacks.pin --stack '$(STACK)' $(APPLY)

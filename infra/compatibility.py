@@ -11,6 +11,7 @@ from infra.problems import Problem
 from infra.settings import Settings
 from infra.versions import (
     ADD_ONS,
+    CHARTS,
     KARPENTER,
     KUBERNETES_SUPPORT,
     NODE_IMAGE,
@@ -61,6 +62,7 @@ def matrix(kubernetes: str) -> tuple[Entry, ...]:
         *(_pinned(f"versions.ADD_ONS[{name}]", pin, kubernetes, _add_on(pin, kubernetes)) for name, pin in ADD_ONS.items()),
         _pinned("versions.NODE_RELEASE", NODE_RELEASE, kubernetes, _skew("kubelet", NODE_RELEASE, kubernetes)),
         _pinned("versions.NODE_IMAGE", NODE_IMAGE, kubernetes, None),
+        *(_pinned(f"versions.CHARTS[{name}]", pin, kubernetes, None) for name, (pin, _) in CHARTS.items() if pin != KARPENTER),
         _store("versions.POSTGRESQL", "RDS", _row(POSTGRESQL_SUPPORT, POSTGRESQL)),
         _store("versions.VALKEY", "ElastiCache", _row(VALKEY_SUPPORT, VALKEY)),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Every version the platform pins, with the end of its support and where it was read. infra/compatibility.py judges them.
+"""Every version the platform pins, the end of its support, and where that was read. infra/compatibility.py judges them.
 
 A pin names the Kubernetes minors that a source shows it with; ``unverified()`` counts those not shown with ours.
 ``python -m stacks.pin`` asks AWS and rewrites the add-ons' lines, one pin a line.
@@ -11,6 +11,7 @@ from datetime import date
 
 EKS_MATRIX = "github: EKS 1.36 template compatibility table, add-ons a cluster resolved to on 2026-09-16"
 EKS_DEFAULTS = "github: Terraform of an EKS 1.36 cluster at the defaults that EKS named on 2026-09-22"
+EKS_ASKED = "EKS DescribeAddonVersions: not asked yet"  # python -m stacks.pin writes the date
 EKS_CALENDAR = (
     "endoflife.date amazon-eks, snapshot 2026-08; docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html"
 )

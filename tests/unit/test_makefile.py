@@ -10,7 +10,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ["up", "down", "preview", "serve", "test", "test-quick", "tools", "check", "bench", "lock", "help", "setup"]
+TARGETS = [
+    "up",
+    "down",
+    "preview",
+    "serve",
+    "test",
+    "test-quick",
+    "tools",
+    "check",
+    "bench",
+    "lock",
+    "pin",
+    "help",
+    "setup",
+]
 EXECUTABLE_TOOLS = {"ruff", "basedpyright"}
 
 
