@@ -104,7 +104,7 @@ class RunTask:
             log.warning("a run lost its database", extra={"fields": {"error": type(failure).__name__}})
             self._parts.metrics.retries.inc()
             delay = min(2.0**claim.failures - 1, LONGEST_BACK_OFF_SECONDS)
-            await self._while_held(lambda: self._release(failed=True, after_seconds=delay))
+            await self._give_back(failed=True, after_seconds=delay)
             return None
         return await self._settle(outcome)
 
@@ -134,7 +134,7 @@ class RunTask:
     async def _settle(self, outcome: Outcome | None) -> Outcome | None:
         if outcome is None:
             if self._stop == "drain":
-                await self._while_held(lambda: self._release(failed=False))
+                await self._give_back(failed=False)
             if self._stop == "rollback":
                 await self._while_held(self._take_back)
             if self._stop == "lost":
@@ -142,10 +142,18 @@ class RunTask:
             if self._stop != "interrupt":
                 return None
             outcome = await self._cancelled()
-        ended, live = outcome, self._live
+        ended = outcome
+        await self._flush()
+        return outcome if await self._while_held(lambda: self._finish(ended)) else None
+
+    async def _give_back(self, *, failed: bool, after_seconds: float = 0) -> None:
+        await self._flush()  # the steps that ended are not done again, and so nobody would tell of them
+        await self._while_held(lambda: self._release(failed=failed, after_seconds=after_seconds))
+
+    async def _flush(self) -> None:
+        live = self._live
         if live:
             await self._while_held(lambda: self._parts.events.flushed(live))
-        return outcome if await self._while_held(lambda: self._finish(ended)) else None
 
     async def _cancelled(self) -> Outcome:
         try:

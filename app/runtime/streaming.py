@@ -87,9 +87,8 @@ class EventLog:
 
     def close(self, live: LiveRun) -> None:
         """The run ended or goes on elsewhere; followers read the table from here on."""
-        if self._live.get(live.claim.run_id) is live:
+        if self._is_open(live):
             del self._live[live.claim.run_id]
-        live.waiting = 0
 
     async def write_forever(self) -> None:
         while True:
@@ -98,19 +97,21 @@ class EventLog:
             if not self._queue:
                 self._filled.clear()
             await self._write(batch)
+            for live, _ in batch:
+                live.waiting -= 1
             async with self._drained:
                 self._drained.notify_all()
 
     async def _write(self, batch: list[tuple[LiveRun, Event]]) -> None:
         while True:
             # A run that was closed meanwhile lost its claim: its events have no place any more.
-            batch = [(live, event) for live, event in batch if self._live.get(live.claim.run_id) is live]
+            batch = [(live, event) for live, event in batch if self._is_open(live)]
             if not batch:
                 return
             try:
                 async with self._pool.connection() as connection:
                     rows = [(live.claim.run_id, live.claim.fence, event) for live, event in batch]
-                    await run_events.append(connection, rows)
+                    held = await run_events.append(connection, rows)
             except (OperationalError, PoolTimeout) as failure:
                 log.warning("events not written yet", extra={"fields": {"error": type(failure).__name__}})
                 await asyncio.sleep(RETRY_SECONDS)
@@ -119,14 +120,19 @@ class EventLog:
         self._metrics.events_written.inc(len(batch))
         touched: dict[UUID, LiveRun] = {}
         for live, event in batch:
-            live.recent.append(event)
-            live.waiting -= 1
+            if live.claim.run_id in held:
+                live.recent.append(event)
+            else:
+                self.close(live)  # nobody here may be told what another worker tells differently
             touched[live.claim.run_id] = live
         for run_id in touched:
             self.wake(run_id)
         elsewhere = [changed(run_id) for run_id, live in touched.items() if live.followed_elsewhere]
         if elsewhere:
             self._signals.publish(*elsewhere)
+
+    def _is_open(self, live: LiveRun) -> bool:
+        return self._live.get(live.claim.run_id) is live
 
     def tell_others(self) -> None:
         """A process follows a run it does not execute: which one is not said, so all present ones are told of."""

@@ -21,19 +21,29 @@ class Event:
     data: bytes  # JSON
 
 
-# Of a run that was claimed anew, the former worker's events are dropped.
+# Of a run that was claimed anew, the former worker's events are dropped. The rows of runs stay locked until the events
+# are there: whoever takes a run away locks its row FOR UPDATE, and numbers its own events after these.
 APPEND = """
-    INSERT INTO run_events (run_id, id, event, data)
-    SELECT new.run_id, new.id, new.event, new.data
-    FROM unnest(%(run_ids)s::uuid[], %(fences)s::bigint[], %(ids)s::bigint[], %(events)s::text[], %(data)s::bytea[])
-        AS new (run_id, fence, id, event, data)
-    JOIN runs ON runs.run_id = new.run_id AND runs.fence = new.fence AND runs.status = 'running'
-    ON CONFLICT DO NOTHING
+    WITH new AS MATERIALIZED (
+        SELECT * FROM unnest(
+            %(run_ids)s::uuid[], %(fences)s::bigint[], %(ids)s::bigint[], %(events)s::text[], %(data)s::bytea[]
+        ) AS new (run_id, fence, id, event, data)
+    ), held AS MATERIALIZED (
+        SELECT runs.run_id, runs.fence FROM runs
+        JOIN (SELECT DISTINCT run_id, fence FROM new) AS claim ON runs.run_id = claim.run_id AND runs.fence = claim.fence
+        WHERE runs.status = 'running'
+        FOR KEY SHARE OF runs
+    ), added AS (
+        INSERT INTO run_events (run_id, id, event, data)
+        SELECT run_id, id, event, data FROM new JOIN held USING (run_id, fence)
+        ON CONFLICT DO NOTHING
+    )
+    SELECT run_id FROM held
 """
 
 
-async def append(connection: Connection, rows: Sequence[tuple[UUID, int, Event]]) -> None:
-    """Adds (run, fence, event) rows of any number of runs in one statement."""
+async def append(connection: Connection, rows: Sequence[tuple[UUID, int, Event]]) -> set[UUID]:
+    """Adds (run, fence, event) rows of any number of runs in one statement. Returns the runs that are still held."""
     values = {
         "run_ids": [run_id for run_id, _, _ in rows],
         "fences": [fence for _, fence, _ in rows],
@@ -41,7 +51,7 @@ async def append(connection: Connection, rows: Sequence[tuple[UUID, int, Event]]
         "events": [event.event for _, _, event in rows],
         "data": [event.data for _, _, event in rows],
     }
-    await connection.execute(APPEND, values)
+    return {row["run_id"] for row in await (await connection.execute(APPEND, values)).fetchall()}
 
 
 async def after(connection: Connection, run_id: UUID, last_id: int, limit: int) -> list[Event]:
