@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import signal
@@ -61,6 +62,8 @@ class DrainingServer(uvicorn.Server):
     async def _drain(self) -> None:
         if self.started:
             await self._app.state.service.drain(self._drain_seconds)
+        # At its end the interpreter would collect everything that was imported: 0.6 s of CPU, for nothing.
+        gc.freeze()
         self.should_exit = True
 
 
