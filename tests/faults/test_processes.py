@@ -1,0 +1,52 @@
+"""Processes that die, are replaced, freeze, or have the wrong time, with fifty runs in flight."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults import scenarios
+from tests.faults.cluster import Stage, open_stage
+from tests.faults.load import held
+from tests.faults.postgres import OwnPostgres
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("offset", [0.2, 1.2, 2.3])
+async def test_runs_of_a_killed_process_end_elsewhere_and_no_completed_step_is_repeated(
+    stage: Stage, offset: float
+) -> None:
+    figures = await scenarios.kill(stage, stage.cluster.processes[0], offset)
+    held(figures, done_within=15)
+    assert figures.findings.repeated_steps <= scenarios.RUNS / 2, "more than the step each run was in"
+
+
+async def test_a_worker_apart_can_be_killed_under_streams_that_an_api_process_holds(calm: OwnPostgres) -> None:
+    async with open_stage(calm.new_database(), calm.new_effects(), ("api", "worker", "worker")) as stage:
+        victim = stage.cluster.processes[-1]
+        held(await scenarios.kill(stage, victim, offset=0.8), done_within=15)
+
+
+async def test_sigterm_hands_runs_over_at_their_next_step_and_ends_the_process_at_once(stage: Stage) -> None:
+    figures = await scenarios.terminate(stage, stage.cluster.processes[0])
+    held(figures, done_within=5, exit_within=2)
+    assert figures.findings.repeated_steps == 0
+    assert figures.findings.failures == 0
+
+
+async def test_a_rolling_deploy_under_load_is_invisible(stage: Stage) -> None:
+    figures = await scenarios.replace_each(stage)
+    held(figures, done_within=5, exit_within=2)
+    assert figures.findings.repeated_steps == 0
+    assert figures.findings.failures == 0
+
+
+async def test_a_process_that_was_frozen_for_longer_than_its_lease_changes_nothing_any_more(stage: Stage) -> None:
+    held(await scenarios.freeze(stage, stage.cluster.processes[0]))
+
+
+async def test_clocks_that_are_an_hour_wrong_change_nothing(calm: OwnPostgres) -> None:
+    async with open_stage(calm.new_database(), calm.new_effects(), roles=()) as stage:
+        early = await stage.cluster.start(clock_shift=3600)
+        await stage.cluster.start(clock_shift=-3600)
+        held(await scenarios.terminate(stage, early))
