@@ -108,7 +108,7 @@ class Executor:
         request = claim.request
         maker = EventMaker(request.stream_modes, request.subgraphs) if claim.recorded else None
         values: Any = None
-        interrupts: tuple[Any, ...] | None = None
+        questions: dict[str, Any] = {}
         namespace: tuple[str, ...] = ()
         mode: str
         content: Any
@@ -130,17 +130,15 @@ class Executor:
                 mode, content = cast("tuple[str, Any]", part)
             progress.accepted = True
             if mode == "values" and not namespace:
-                if isinstance(content, dict) and INTERRUPT in content:
-                    # LangGraph sends the question alone; clients expect it beside the state.
-                    asked = cast("dict[str, Any]", content)
-                    interrupts = asked[INTERRUPT]
-                    content = {**cast("dict[str, Any]", values or {}), **asked}
-                values = cast("Any", content)
+                values, questions = _with_questions(values, content, questions)
+                content = values
             if maker:
                 for event, data in maker.events(namespace, mode, content):
                     await emit(event, data)
-        if interrupts is not None:
-            return Outcome("interrupted", values, interrupts=tuple(item.id for item in interrupts), has_next=True)
+        if questions:
+            return Outcome("interrupted", values, interrupts=tuple(questions), has_next=True)
+        if _has_breakpoints(graph, request) and (await graph.aget_state(_thread_only(config))).next:
+            return Outcome("interrupted", values, has_next=True)
         return Outcome("success", values)
 
     async def _failure(self, claim: Claim, failure: Exception, accepted: bool) -> Outcome:
@@ -180,6 +178,25 @@ class _Progress:
     """Whether the graph took the input: a failure before that is the input's."""
 
     accepted: bool = False
+
+
+def _with_questions(values: Any, content: Any, known: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The state with all its questions by id, as clients expect them.
+
+    LangGraph sends every question alone, and after them the state once more, without any, when a node beside them ended.
+    """
+    if not isinstance(content, dict) or not (known or INTERRUPT in content):
+        return cast("Any", content), known
+    state = cast("dict[str, Any]", content)
+    questions = known | {question.id: question for question in state.get(INTERRUPT, ())}
+    before = cast("dict[str, Any]", values or {}) if INTERRUPT in state else {}
+    return {**before, **state, INTERRUPT: tuple(questions.values())}, questions
+
+
+def _has_breakpoints(graph: AnyGraph, request: RunRequest) -> bool:
+    """No part of the stream says that one was reached."""
+    asked = request.interrupt_before or request.interrupt_after
+    return bool(asked or graph.interrupt_before_nodes or graph.interrupt_after_nodes)
 
 
 def _input(request: RunRequest) -> Any:
