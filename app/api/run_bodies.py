@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.api.state_bodies import AnyCheckpoint, CheckpointRequest
-from app.api.values import Identifier, JsonObject, SdkBody, Storable, unsupported
+from app.api.values import Identifier, JsonObject, SdkBody, Storable, refuse_unstorable, unsupported
 from app.runtime.run import Durability, NewRun, Priority, Run, RunRequest, Strategy
 from app.runtime.threads import GRAPH_KEY
 
@@ -46,10 +46,16 @@ class Command(BaseModel):
         return self
 
 
+class Configurable(CheckpointRequest):
+    """Whatever the graph reads from its config; older clients name a checkpoint here."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class RunConfig(SdkBody):
     """What LangGraph calls a config."""
 
-    configurable: JsonObject = Field(default_factory=dict[str, Any])
+    configurable: Annotated[Configurable, BeforeValidator(refuse_unstorable)] = Field(default_factory=Configurable)
     tags: list[str] = Field(default_factory=list[str], max_length=100)
     recursion_limit: int | None = Field(default=None, ge=1, description="The service's own limit goes before it.")
 
@@ -86,14 +92,22 @@ class RunBody(SdkBody):
             raise ValueError("input and command: a run has one of them. Leave one out")
         return self
 
-    def request(self) -> RunRequest:
+    def checkpoint_address(self) -> dict[str, Any]:
+        """Where to begin; empty for the thread's newest state."""
         older = {"checkpoint_id": self.checkpoint_id} if self.checkpoint_id else {}
+        return self.config.configurable.address() | older | self.checkpoint.address()
+
+    def request(self) -> RunRequest:
         return RunRequest(
             input=self.input,
             command=self.command.model_dump(exclude_unset=True) if self.command else None,
-            config=self.config.model_dump(exclude_defaults=True),
+            config={
+                "configurable": self.config.configurable.model_extra,
+                "tags": self.config.tags,
+                "recursion_limit": self.config.recursion_limit,
+            },
             context=self.context,
-            checkpoint=self.checkpoint.address() | older or None,
+            checkpoint=self.checkpoint_address() or None,
             stream_modes=tuple(self.stream_mode),
             subgraphs=self.stream_subgraphs,
             interrupt_before=self.interrupt_before,
@@ -126,6 +140,12 @@ class StatelessRunBody(RunBody):
     """A run on a thread of its own, which goes a moment after the run has ended."""
 
     on_completion: Literal["delete", "keep"] = "delete"
+
+    @model_validator(mode="after")
+    def _new_thread(self) -> StatelessRunBody:
+        if self.checkpoint_address():
+            raise ValueError("checkpoint: a run without a thread begins at none. Leave it out, or name the thread")
+        return self
 
     @property
     def ttl_seconds(self) -> int | None:

@@ -27,6 +27,8 @@ LastEventId = Annotated[str | None, Header(max_length=64)]
 
 async def _accept(service: Service, thread_id: str, body: RunBody, key: str | None, *, recorded: bool) -> Accepted:
     graph_id = service.graphs.of_assistant(body.assistant_id)
+    if address := body.checkpoint_address():
+        await service.threads.require_checkpoint(thread_id, address)
     return await service.queue.accept(body.run(thread_id, graph_id, recorded=recorded, idempotency_key=key))
 
 

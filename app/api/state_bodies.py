@@ -35,7 +35,7 @@ class CheckpointRequest(SdkBody):
 
     def address(self) -> dict[str, Any]:
         """As LangGraph's configurable has it."""
-        return self.model_dump(exclude_defaults=True)
+        return self.model_dump(include=set(CheckpointRequest.model_fields), exclude_defaults=True)
 
 
 def _as_checkpoint(value: object) -> object:

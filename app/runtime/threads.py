@@ -114,6 +114,11 @@ class Threads:
         async with self._open(thread) as graph:
             return await graph.aget_state(thread_config(thread.thread_id))
 
+    async def require_checkpoint(self, thread_id: str, checkpoint: Mapping[str, Any]) -> None:
+        """LangGraph would begin from nothing at a checkpoint that it does not find."""
+        if await self._saver.aget_tuple(thread_config(thread_id, checkpoint)) is None:
+            raise _unknown_checkpoint("checkpoint_id", checkpoint.get("checkpoint_id"), thread_id)
+
     async def history(
         self,
         thread_id: str,
@@ -126,8 +131,8 @@ class Threads:
         thread = await self.get(thread_id)
         if thread.graph_id is None:
             return []
-        if before is not None and await self._saver.aget_tuple(thread_config(thread_id, before)) is None:
-            raise _unknown_checkpoint("before", before.get("checkpoint_id"), thread_id)
+        if before is not None:
+            await self.require_checkpoint(thread_id, before)
         async with self._open(thread) as graph:
             found = graph.aget_state_history(
                 thread_config(thread_id, checkpoint),

@@ -12,7 +12,7 @@ from tests.service.sdk import Sdk
 
 pytestmark = pytest.mark.anyio
 
-GRAPHS = ["talk", "survey", "pair", "nested", "steps"]
+GRAPHS = ["talk", "survey", "pair", "beside", "nested", "steps"]
 # The namespace by which LangGraph's own servers make the id (langgraph-api, graph.py).
 LANGGRAPH_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 
@@ -41,7 +41,7 @@ async def test_a_search_filters_sorts_pages_and_selects(sdk: Sdk) -> None:
         return [assistant["name"] for assistant in await sdk.assistants.search(**asked)]
 
     assert await names(graph_id="pair") == ["pair"]
-    assert await names(name="E") == ["survey", "nested", "steps"]
+    assert await names(name="E") == ["survey", "beside", "nested", "steps"]
     assert await names(metadata={"created_by": "somebody"}) == []
     assert await names(sort_by="name") == sorted(GRAPHS)
     assert await names(sort_by="name", sort_order="desc", limit=2, offset=1) == sorted(GRAPHS, reverse=True)[1:3]
@@ -49,7 +49,7 @@ async def test_a_search_filters_sorts_pages_and_selects(sdk: Sdk) -> None:
         {"graph_id": "talk", "version": 1}
     ]
     assert await sdk.assistants.count() == len(GRAPHS)
-    assert await sdk.assistants.count(name="e") == 3
+    assert await sdk.assistants.count(name="e") == 4
     with pytest.raises(NotFoundError):
         await sdk.assistants.search(graph_id="nobody")
     with pytest.raises(UnprocessableEntityError, match="limit"):

@@ -85,6 +85,17 @@ pair = (
     .compile()
 )
 
+beside = (
+    StateGraph(Answers)
+    .add_node(prepare)
+    .add_node(ask_name)
+    .add_edge(START, "prepare")
+    .add_edge(START, "ask_name")
+    .add_edge("prepare", END)
+    .add_edge("ask_name", END)
+    .compile()
+)
+
 inner = (
     StateGraph(Answers)
     .add_node(prepare)
