@@ -11,8 +11,6 @@ import sys
 import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypedDict, cast
 
 import httpx
@@ -24,7 +22,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphDrained
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ExportedSpan
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -37,6 +34,7 @@ from app.observability.http_traces import NO_TELEMETRY, TracedRequests
 from app.observability.logs import JsonFormatter
 from app.observability.metrics import Metrics
 from app.settings import CHECKOUT
+from tests.collector import Collector, listening_collector
 
 WORDS = "Umlaufbahn"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -347,46 +345,10 @@ def test_a_log_line_names_the_trace_it_belongs_to(recorded: Recorded) -> None:
 # Over processes, through the real exporter
 
 
-@dataclass
-class Collector:
-    """What an OpenTelemetry collector receives."""
-
-    url: str
-    requests: list[ExportTraceServiceRequest] = field(default_factory=list[ExportTraceServiceRequest])
-    headers: list[str | None] = field(default_factory=list[str | None])
-
-    def spans(self) -> dict[str, ExportedSpan]:
-        resources = [resource for request in self.requests for resource in request.resource_spans]
-        return {span.name: span for row in resources for scope in row.scope_spans for span in scope.spans}
-
-    def services(self) -> set[str]:
-        resources = [resource for request in self.requests for resource in request.resource_spans]
-        attributes = [attribute for row in resources for attribute in row.resource.attributes]
-        return {attribute.value.string_value for attribute in attributes if attribute.key == "service.name"}
-
-
 @pytest.fixture
 def collector() -> Generator[Collector]:
-    received = Collector("")
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            assert (self.path, self.headers["content-type"]) == ("/v1/traces", "application/x-protobuf")
-            received.requests.append(ExportTraceServiceRequest.FromString(body))
-            received.headers.append(self.headers["x-team"])
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its name in the library
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    received.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield received
-    server.shutdown()
-    server.server_close()
+    with listening_collector() as listening:
+        yield listening
 
 
 START_OF_SCRIPT = """
@@ -462,23 +424,22 @@ def test_a_trace_goes_on_in_another_process_and_a_recovery_links_back_to_it(coll
     settings = {tracing.ENDPOINT_VARIABLE: collector.url, "OTEL_EXPORTER_OTLP_HEADERS": "x-team=agents"}
     row = _run(API, **settings)
     _run(WORKER, row, "fail", "1", **settings)
-    first_attempt = collector.spans()
-    request, run, node = (first_attempt[name] for name in ("POST /runs", "attempt 1", "node shout"))
-    assert len(first_attempt) == 4  # FastAPI makes none of its own
-    assert first_attempt["own"].parent_span_id == node.span_id
+    assert len(collector.spans()) == 4  # FastAPI makes none of its own
+    request, run, node = (collector.one(name) for name in ("POST /runs", "attempt 1", "node shout"))
+    assert collector.one("own").parent_span_id == node.span_id
     assert request.trace_id == run.trace_id == node.trace_id
     assert (run.parent_span_id, node.parent_span_id) == (request.span_id, run.span_id)
     assert node.status.code == ExportedSpan().status.STATUS_CODE_ERROR
 
     _run(WORKER, row, "work", "2", **settings, OTEL_SERVICE_NAME="renamed")
-    recovery, again = collector.spans()["attempt 2"], collector.spans()["node shout"]
+    recovery, again = collector.one("attempt 2"), collector.spans("node shout")[-1]
     assert (recovery.parent_span_id, again.parent_span_id) == (b"", recovery.span_id)
     assert recovery.trace_id not in (b"", request.trace_id)
     [link] = recovery.links
     assert (link.trace_id, link.span_id) == (request.trace_id, request.span_id)
     assert collector.services() == {tracing.SERVICE_NAME, "renamed"}
     assert set(collector.headers) == {"agents"}
-    assert not any(WORDS.encode() in request.SerializeToString() for request in collector.requests)
+    assert not collector.holds(WORDS)
 
 
 def test_a_process_stops_although_its_collector_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
