@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,17 @@ import pytest
 import yaml
 
 from infra.settings import PROJECT
-from stacks import secrets
+from stacks import check, secrets
 from stacks.account import open_account
 from stacks.bootstrap import __main__ as bootstrap
 from stacks.bootstrap.plan import apply, pending, plan
 from stacks.bootstrap.step import Target
+from stacks.capture import main as capture_command
 from stacks.configuration import ROOT, read_settings, read_stack
-from stacks.embedded.engine import Workspace, export, open_workspace, run, stack_outputs
+from stacks.embedded.engine import Event, Workspace, export, open_workspace, run, stack_outputs
 from stacks.embedded.store import Store
-from stacks.terminal import Exit, run_command
-from tests.aws_account import aws_account
+from stacks.terminal import Exit, Refused, run_command
+from tests.aws_account import ACCOUNT, aws_account
 from tools.obtain import find
 
 PULUMI = find("pulumi")
@@ -61,45 +64,95 @@ def kinds(workspace: Workspace) -> set[str]:
     return {resource["type"].rsplit(":", 1)[-1] for resource in resources}
 
 
+class Stopped(Exception):
+    """Ctrl-C, in the middle of a command."""
+
+
+def stopped(workspace: Workspace, arguments: list[str], steps: int) -> None:
+    """Run a command and stop it after some of its steps."""
+    seen = 0
+
+    def count(event: Event) -> None:
+        nonlocal seen
+        seen += "resourcePreEvent" in event
+        if seen == steps:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(workspace, arguments, count)
+
+
+def command_of(function: Callable[[list[str]], int | None], *arguments: str) -> int:
+    return run_command(function, list(arguments))
+
+
+def test_the_readme_has_the_steps_that_are_walked_below() -> None:
+    text = (ROOT / "README.md").read_text()
+    steps = re.findall(r"^(\d)\. .*", text.partition("## A real account")[2], re.MULTILINE)
+    assert steps == ["1", "2", "3", "4", "5", "6", "7"]
+
+
+@pytest.mark.timeout(900)  # ten commands of the engine, one after the other
 def test_the_first_run_of_the_readme_from_an_empty_account_to_the_service(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with aws_account() as session:
-        # Bootstrap, stopped after five steps, then run again to its end.
+        # 1. The settings, half edited: refused, with what is still to do. Then whole.
+        paste(project, {"account": {"id": "210987654321"}})
+        with pytest.raises(Refused, match=r"belongs to another account than account\.id=210987654321"):
+            read_settings("dev", project)
+        paste(project, {"account": {"id": ACCOUNT}, "tags": {"owner": "first-run"}})
+        assert read_settings("dev", project).tags.owner == "first-run"
+
+        # 2. Bootstrap, stopped after five steps, then run again to its end.
         target = Target.of(open_account(read_settings("dev", project), "dev"), None)
         assert len(list(islice(apply(target, plan(target)), 5))) == 5
         assert pending(plan(target))
-        assert run_command(bootstrap.main, ["dev", "--apply", "--json"]) == Exit.OK
+        assert command_of(bootstrap.main, "dev", "--apply", "--json") == Exit.OK
         said = json.loads(capsys.readouterr().out)
         assert not pending(plan(target))
         assert any("pulumi login 's3://" in command for command in said["next"])
 
-        # The settings it printed are accepted as they stand; logging in twice makes one stack.
+        # 3. The settings it printed are accepted as they stand; stopped between login and stack init, then both again.
         paste(project, {"bootstrap": said["settings"], "delivery": {"githubRepository": "example/agents"}})
+        with monkeypatch.context() as interrupted:
+            interrupted.setattr("stacks.embedded.engine.run", stop)
+            with pytest.raises(Stopped):
+                opened(project, tmp_path)
         workspace = opened(project, tmp_path)
         workspace = opened(project, tmp_path)
         read_settings("dev", project)
 
-        # The platform without an image: the first up fails in the middle, the next one finishes.
+        # 4. Looking changes nothing, whole or stopped: the graph in process, the checks, the engine's preview.
+        assert command_of(capture_command, "--stack", "dev", "--json") == Exit.OK
+        assert command_of(check.main, "dev", "--offline", "--on", "2026-11-21") == Exit.OK
+        capsys.readouterr()
+        stopped(workspace, ["preview"], 40)
+        assert run(workspace, ["preview"]).code == 0
+        assert Store(workspace.store).all() == []
+
+        # 5. The platform without an image: stopped, then failing in the middle, then finished.
+        stopped(workspace, ["up", "--yes", "--skip-preview"], 40)
         Store(workspace.store).add_fault("aws:rds/instance:Instance", "create", after=False)
         failed = run(workspace, ["up", "--skip-preview"])
         assert failed.code != 0
         assert "injected" in failed.stdout + failed.stderr
+        workspace = opened(project, tmp_path)
         assert run(workspace, ["up", "--skip-preview"]).code == 0
         assert {"Instance", "NodePool", "Namespace"} <= kinds(workspace)
         assert "Deployment" not in kinds(workspace)
         assert "service.image" in stack_outputs(workspace)["next"]
 
-        # The secret's entry is there and empty: the embedded cloud made it, moto keeps its value.
+        # 6. The secret's entry is there and empty: the embedded cloud made it, moto keeps its value.
         entry = Store(workspace.store).all("aws:secretsmanager/secret:Secret")
         assert "agents-dev/jwt-signing-key" in {row.outputs["name"] for row in entry}
         session.client("secretsmanager").create_secret(Name="agents-dev/jwt-signing-key")
         for value in ("", "a value", "a value"):  # an interrupted pipe gives nothing, and nothing is stored
             monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(value.encode())))
             wanted = Exit.OK if value else Exit.BAD_INPUT
-            assert run_command(secrets.main, ["set", "jwt-signing-key", "--stack", "dev"]) == wanted
+            assert command_of(secrets.main, "set", "jwt-signing-key", "--stack", "dev") == wanted
 
-    # The image, and the secret mounted; the first up is refused half-way again.
+    # 7. The image, and the secret mounted; the first up is refused half-way again.
     paste(project, {"service": {"image": IMAGE}, "secrets": {"mounted": ["jwt-signing-key"]}})
     workspace = opened(project, tmp_path)
     Store(workspace.store).add_fault("kubernetes:apps/v1:Deployment", "create", after=True)
@@ -114,3 +167,7 @@ def test_the_first_run_of_the_readme_from_an_empty_account_to_the_service(
     assert run(workspace, ["destroy"]).code == 0
     assert Store(workspace.store).all() == []
     assert read_stack("dev") == read_stack("dev", ROOT)  # the checkout's own files were not touched
+
+
+def stop(*_: object) -> None:
+    raise Stopped
