@@ -95,13 +95,16 @@ class RunQueue:
                 if reserved is None:
                     await self._refuse_overload(connection)
                 try:
-                    run = await self._insert(connection, new, digest, reserved, cancelled)
+                    accepted = await self._insert(connection, new, digest, reserved, cancelled)
                 except UniqueViolation:
                     # The same key at the same moment, in another process.
                     known = await _known(connection, new.idempotency_key, digest) if new.idempotency_key else None
                     if known is None:
                         raise
                     return known
+            if not accepted.new:
+                return accepted
+            run = accepted.run
             claimed = run.status == "running"
         finally:
             if worker and reserved and not claimed:
@@ -150,18 +153,22 @@ class RunQueue:
 
     async def _insert(
         self, connection: Connection, new: NewRun, digest: bytes, worker: UUID | None, cancelled: _Cancelled
-    ) -> Run:
+    ) -> Accepted:
+        """The new run, or the one that was accepted with its key while this waited for the thread."""
         if new.create_thread:
             if new.request.is_resume:
                 await _refuse_answer_to_nothing(connection, new)
             else:
                 run = await runs.insert_with_thread(connection, new, digest, worker, LEASE_SECONDS)
                 if run:
-                    return run
+                    return Accepted(run)
         async with connection.transaction():
             thread = await threads.lock(connection, new.thread_id)
             if thread is None:
                 raise UnknownThread(f"thread_id={new.thread_id!r}: no such thread.", field="thread_id")
+            known = await _known(connection, new.idempotency_key, digest) if new.idempotency_key else None
+            if known:  # before anything refuses the run, or stops it, as another one on its thread
+                return known
             _refuse_other_graph(thread, new)
             others = await runs.unended(connection, new.thread_id)
             if new.request.is_resume:
@@ -176,7 +183,7 @@ class RunQueue:
                 await _stop(connection, others, "rollback" if new.strategy == "rollback" else "interrupt")
                 cancelled.run_ids += [run.run_id for run in others]
             await threads.make_busy(connection, new.thread_id, new.graph_id, new.thread_metadata)
-            return await runs.insert(connection, new, digest, None if others else worker, LEASE_SECONDS)
+            return Accepted(await runs.insert(connection, new, digest, None if others else worker, LEASE_SECONDS))
 
 
 def _claim(run: Run, new: NewRun) -> Claim:

@@ -22,6 +22,7 @@ from app.runtime.schema import migrate
 from app.runtime.signals import Signals
 from app.settings import Settings
 from app.tables import runs, threads
+from tests.service.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -195,11 +196,33 @@ async def test_each_failure_waits_longer_and_a_hand_over_does_not_wait(pool: Poo
     assert await claim(pool) == []
 
 
-async def test_the_same_key_twice_is_one_run_also_at_the_same_moment(pool: Pool, queue: RunQueue) -> None:
-    answers = await asyncio.gather(*(queue.accept(a_run("t", idempotency_key="k")) for _ in range(10)))
+@pytest.mark.parametrize("strategy", ["enqueue", "reject", "interrupt", "rollback"])
+async def test_the_same_key_twice_is_one_run_also_at_the_same_moment(
+    pool: Pool, queue: RunQueue, strategy: Strategy
+) -> None:
+    await accepted(queue, "t")
+    (first,) = await claim(pool)
+    await end(pool, first)
+    again = [a_run("t", idempotency_key="k", strategy=strategy) for _ in range(5)]
+    async with pool.connection() as connection, connection.transaction():
+        await threads.lock(connection, "t")
+        answering = asyncio.gather(*map(queue.accept, again))
+        await eventually_async(lambda: all_wait(pool, 5))
+    answers = await answering
     assert len({answer.run.run_id for answer in answers}) == 1
     assert [answer.new for answer in answers].count(True) == 1
     assert len(await claim(pool)) == 1
+
+
+async def all_wait(pool: Pool, count: int) -> bool:
+    """Whether so many sessions wait for a lock."""
+    async with pool.connection() as connection:
+        query = """
+            SELECT count(*) AS found FROM pg_stat_activity
+            WHERE wait_event_type = 'Lock' AND datname = current_database()
+        """
+        row = await (await connection.execute(query)).fetchone()
+    return row is not None and row["found"] == count
 
 
 async def test_a_key_with_another_request_is_refused(queue: RunQueue) -> None:
