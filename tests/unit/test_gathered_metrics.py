@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 
@@ -13,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.observability import gathered
 from app.observability.gathered import gathered_registry
 from app.observability.metrics import Metrics
+from app.settings import CHECKOUT
 
 
 @contextmanager
@@ -83,6 +87,25 @@ def test_a_process_that_hangs_or_is_gone_does_not_hide_the_others(two: Two, monk
         }
         found = samples(gathered_registry(lambda: pages), "agent_run_claims_total")
     assert found == [({"process": "2"}, 1)]
+
+
+def test_a_proxy_of_the_environment_is_not_asked(two: Two) -> None:
+    script = (
+        "import sys; from prometheus_client import generate_latest;"
+        "from app.observability.gathered import gathered_registry;"
+        "print(generate_latest(gathered_registry(lambda: {'0': sys.argv[1]})).decode())"
+    )
+    with page_of(two[0].registry) as page:
+        done = subprocess.run(
+            [sys.executable, "-c", script, page],
+            cwd=CHECKOUT,
+            env={**os.environ, "http_proxy": "http://127.0.0.1:9", "no_proxy": ""},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    assert 'agent_run_claims_total{process="0"} 0.0' in done.stdout
 
 
 def test_without_a_process_the_page_is_empty() -> None:
