@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 10.0  # a killed process holds its runs for at most this long
 RENEW_SECONDS = 3.0  # two renewals may fail before a lease ends
 RETRY_SECONDS = 0.5
+WATCH_SECONDS = 0.5
 REAP_SECONDS = 1.0
 MOST_FAILURES = 10
 GIVEN_UP = {"error": "gave_up", "message": f"The run lost its worker or its database {MOST_FAILURES + 1} times."}
@@ -71,21 +72,31 @@ class LeaseKeeper:
                 await asyncio.wait_for(self._look.wait(), wait)
             self._look.clear()
             wait = RENEW_SECONDS
-            held = dict(self._held())
-            if held:
-                try:
-                    async with asyncio.timeout(RENEW_SECONDS):
-                        await self._renew(held)
-                except (OperationalError, PoolTimeout, TimeoutError) as failure:
-                    log.warning("leases not renewed", extra={"fields": {"error": type(failure).__name__}})
-                    wait = RETRY_SECONDS
-            self._drop_overdue()
+            if not self._held():
+                continue
+            try:
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await self._renew()
+            except (OperationalError, PoolTimeout, TimeoutError) as failure:
+                log.warning("leases not renewed", extra={"fields": {"error": type(failure).__name__}})
+                wait = RETRY_SECONDS
 
-    async def _renew(self, held: Mapping[UUID, int]) -> None:
-        asked_at = asyncio.get_running_loop().time()
+    async def watch_forever(self) -> None:
+        """Apart from the renewals, which a silent database can hold up; and first to run in a process that was frozen."""
+        while True:
+            for run_id in [run_id for run_id in self._ends if not self.holds(run_id)]:
+                self._lose(run_id, "lost")
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _renew(self) -> None:
         async with self._pool.connection() as connection:
-            kept: Mapping[UUID, CancelAction | None] = await runs.renew(connection, held, LEASE_SECONDS)
-        for run_id in held.keys() & self._ends.keys():
+            asked_at = asyncio.get_running_loop().time()
+            asked = dict(self._held())
+            kept: Mapping[UUID, CancelAction | None] = await runs.renew(connection, asked, LEASE_SECONDS)
+        held = self._held()
+        for run_id, fence in asked.items():
+            if held.get(run_id) != fence:
+                continue  # it ended meanwhile, or was given back and claimed again
             if run_id not in kept:
                 self._lose(run_id, "lost")
                 continue
@@ -93,10 +104,6 @@ class LeaseKeeper:
             action = kept[run_id]
             if action:
                 self._lose(run_id, action)
-
-    def _drop_overdue(self) -> None:
-        for run_id in [run_id for run_id in self._ends if not self.holds(run_id)]:
-            self._lose(run_id, "lost")
 
 
 class Reaper:

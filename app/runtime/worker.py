@@ -154,6 +154,8 @@ class Worker:
 
     def _start(self, claim: Claim, *, accepted_here: bool, asked_at: float) -> RunTask:
         running = RunTask(claim, self._parts, accepted_here=accepted_here)
+        if earlier := self._running.get(claim.run_id):
+            earlier.stop("lost")  # its lease ended unnoticed, or it has just been given back
         self._running[claim.run_id] = running
         self.leases.began(claim.run_id, asked_at)
         self._parts.metrics.active_workflows.set(len(self._running))
@@ -170,8 +172,9 @@ class Worker:
         try:
             outcome = await running.run()
         finally:
-            self.leases.ended(run_id)
-            del self._running[run_id]
+            if self._running.get(run_id) is running:  # not claimed again meanwhile
+                self.leases.ended(run_id)
+                del self._running[run_id]
             self._parts.metrics.active_workflows.set(len(self._running))
             if not running.ended.done():  # its waiter may have gone
                 running.ended.set_result(outcome)
