@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -110,13 +111,18 @@ class Claim:
     run_id: UUID
     thread_id: str
     graph_id: str
-    request: RunRequest
+    encoded: bytes
     recorded: bool
     fence: int
     failures: int
     trace_context: str | None
     cancel_action: CancelAction | None  # asked for while no worker had it
     waited_seconds: float
+
+    @cached_property
+    def request(self) -> RunRequest:
+        """Read late: what this version cannot read ends one claim, not the loop that claims."""
+        return RunRequest.decoded(self.encoded)
 
     @property
     def is_first(self) -> bool:

@@ -191,7 +191,7 @@ def _claim(run: Run, new: NewRun) -> Claim:
         run_id=run.run_id,
         thread_id=run.thread_id,
         graph_id=run.graph_id,
-        request=new.request,
+        encoded=bytes(run.request),
         recorded=run.recorded,
         fence=run.fence,
         failures=0,

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run, RunRequest
+from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run
 
 Connection = AsyncConnection[DictRow]
 
@@ -134,7 +134,7 @@ def claim_of(row: Mapping[str, Any]) -> Claim:
         run_id=row["run_id"],
         thread_id=row["thread_id"],
         graph_id=row["graph_id"],
-        request=RunRequest.decoded(bytes(row["request"])),
+        encoded=bytes(row["request"]),
         recorded=row["recorded"],
         fence=row["fence"],
         failures=row["failures"],
@@ -286,8 +286,9 @@ async def give_up(connection: Connection, most_failures: int, error: Mapping[str
     """Ends pending runs that failed too often, as dead letters; their threads say error."""
     query = """
         WITH dead AS (
-            SELECT run_id, thread_id FROM runs WHERE status = 'pending' AND failures > %(most)s
-            ORDER BY run_id LIMIT 100 FOR UPDATE SKIP LOCKED
+            SELECT run_id, thread_id FROM runs JOIN threads USING (thread_id)
+            WHERE runs.status = 'pending' AND failures > %(most)s
+            ORDER BY run_id LIMIT 100 FOR UPDATE OF runs, threads SKIP LOCKED
         ), settled AS (
             UPDATE threads SET status = 'error', updated_at = now() FROM dead WHERE threads.thread_id = dead.thread_id
         )
