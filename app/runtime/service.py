@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from app.models.engine import Engine
 from app.observability.graph_nodes import NodeObserver
@@ -27,6 +27,10 @@ from app.runtime.streaming import EventLog
 from app.runtime.threads import Threads
 from app.runtime.worker import Worker
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BEGIN_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,18 +71,19 @@ async def open_service(
         saver = PooledSaver(database.pool)
         graphs = Graphs(sources, engine, NodeObserver(metrics))
         events = EventLog(database.pool, signals, metrics)
-        _background(stack, "sample", Sampler(database.pool, signals, metrics).sample_forever())
+        _background(stack, "sample", Sampler(database.pool, signals, metrics).sample_forever)
         worker = None
         if settings.role != "api":
             limits = Limits(run_seconds=settings.run_timeout_seconds, recursion=settings.recursion_limit)
             executor = Executor(saver, graphs, limits)
             worker = Worker(database.pool, saver, executor, events, signals, metrics, settings.worker_slots)
-            _background(stack, "write-events", events.write_forever())
-            _background(stack, "keep-leases", worker.leases.keep_forever())
-            _background(stack, "claim-runs", worker.claim_forever())
-            _background(stack, "attend", worker.attend_forever())
-            _background(stack, "reap", Reaper(database.pool, signals, metrics).reap_forever())
-            _background(stack, "sweep", Sweeper(database.pool, saver, _retention(settings)).sweep_forever())
+            _background(stack, "write-events", events.write_forever)
+            _background(stack, "keep-leases", worker.leases.keep_forever)
+            _background(stack, "watch-leases", worker.leases.watch_forever)
+            _background(stack, "claim-runs", worker.claim_forever)
+            _background(stack, "attend", worker.attend_forever)
+            _background(stack, "reap", Reaper(database.pool, signals, metrics).reap_forever)
+            _background(stack, "sweep", Sweeper(database.pool, saver, _retention(settings)).sweep_forever)
         threads = Threads(database.pool, saver, graphs, signals, most_changes=settings.pool_max_size // 2)
         yield Service(
             database=database,
@@ -103,8 +108,18 @@ def _retention(settings: Settings) -> Retention:
     )
 
 
-def _background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
-    stack.push_async_callback(_cancel, asyncio.create_task(work, name=name))
+def _background(stack: AsyncExitStack, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    stack.push_async_callback(_cancel, asyncio.create_task(_always(name, work), name=name))
+
+
+async def _always(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """What nobody foresaw must not end it: every run here depends on each of these."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("%s failed and begins again", name)
+        await asyncio.sleep(BEGIN_AGAIN_SECONDS)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
