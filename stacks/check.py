@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -20,7 +21,11 @@ from stacks import offers
 from stacks.account import Account, aws_errors, open_account
 from stacks.configuration import read_settings
 from stacks.findings import FAIL, PASS, UNSEEN, WARN, Finding
+from stacks.secrets import entries
 from stacks.terminal import Exit, Refused, console, run_command
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 # Less than this to support.through, and nobody has promised what comes after: two months to upgrade and move the date.
 NEAR = timedelta(days=60)
@@ -95,6 +100,21 @@ def access(account: Account, settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def mounted(client: SecretsManagerClient, settings: Settings, stack: str) -> Iterator[Finding]:
+    """Whether each mounted secret has a value: a pod that mounts an empty one never starts."""
+    prefix = f"{settings.name}/"
+    held = {entry.name: entry.has_value for entry in entries(client, prefix)} if settings.secrets.mounted else {}
+    for name in settings.secrets.mounted:
+        if held.get(name):
+            yield Finding("secret", PASS, f"{prefix}{name} has a value")
+        elif name in held:
+            remedy = f"Pipe one into python -m stacks.secrets set {name} --stack {stack}."
+            yield Finding("secret", FAIL, f"secrets.mounted={name}: has no value, and pods would wait for it. {remedy}")
+        else:
+            remedy = "Take it out of secrets.mounted for the first up, which makes the entry."
+            yield Finding("secret", FAIL, f"secrets.mounted={name}: has no entry under {prefix} yet. {remedy}")
+
+
 def _online(settings: Settings, stack: str, profile: str | None, *, offline: bool) -> list[Finding]:
     pins = ", ".join(f"{pin.name} {pin.version}" for pin in unverified(settings.cluster.version))
     unseen = f"Pins that no source shows with Kubernetes {settings.cluster.version}: {pins or 'none'}"
@@ -108,6 +128,7 @@ def _online(settings: Settings, stack: str, profile: str | None, *, offline: boo
             found += access(account, settings)
         with aws_errors("asking EC2 for zones and instance types"):
             found += [*offers.zones(ec2, settings), *offers.instance_types(ec2, settings)]
+        found += mounted(account.session.client("secretsmanager"), settings, stack)
         with aws_errors("asking EKS for add-on versions"):
             found += offers.add_ons(eks, settings.cluster.version, tuple(ADD_ONS.values()))
     except Refused as refusal:

@@ -160,3 +160,16 @@ def test_a_type_missing_in_one_zone_warns_in_all_fails_and_so_does_a_zone_withou
     found = offerings(one, everywhere[0])
     assert [row[0] for row in found] == ["warn", "warn", "fail", "pass"]
     assert "none of them is offered in us-east-1b" in found[2][1]
+
+
+def test_a_mounted_secret_needs_an_entry_and_a_value_before_pods_wait_for_it() -> None:
+    names = ["jwt-signing-key", "provider/anthropic", "unheard-of"]
+    settings = settings_of("dev", {"secrets": {"entries": names, "mounted": names}})
+    with aws_account() as session:
+        client = session.client("secretsmanager")
+        client.create_secret(Name="agents-dev/jwt-signing-key", SecretString="a value")
+        client.create_secret(Name="agents-dev/provider/anthropic")
+        found = list(check.mounted(client, settings, "dev"))
+    assert [finding.status for finding in found] == ["pass", "fail", "fail"]
+    assert "python -m stacks.secrets set provider/anthropic --stack dev" in found[1].detail
+    assert "secrets.mounted=unheard-of: has no entry under agents-dev/ yet" in found[2].detail

@@ -25,6 +25,20 @@ def test_the_shipped_environments_are_accepted(stack: str) -> None:
     assert load(config_of(stack)).environment == stack
 
 
+def zones_of(region: str, letters: str) -> list[dict[str, str]]:
+    """Zones of a region with blocks of the dev network, as many as there are letters."""
+    return [
+        {
+            "name": f"{region}{letter}",
+            "public": f"10.20.{number}.0/24",
+            "data": f"10.20.{10 + number}.0/24",
+            "endpoints": f"10.20.{20 + number}.0/24",
+            "private": f"10.20.{32 * (number + 1)}.0/19",
+        }
+        for number, letter in enumerate(letters)
+    ]
+
+
 BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dev", {"region": REMOVED}, ["region=(absent)", "required"]),
     ("dev", {"region": "mars"}, ["region='mars'", "pattern"]),
@@ -62,6 +76,7 @@ BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dev", {"cache.multiAz": True}, ["cache.multiAz=True", "replicas to 1"]),
     ("dev", {"account.id": "999999999999"}, ["access.deployers=arn:aws:iam::123456789012", "account.id=999999999999"]),
     ("dev", {"network.zones.1.name": "us-east-1z"}, ["network.zones.1.name=us-east-1z", "has the 5 zones a, b, c"]),
+    ("dev", {"region": "us-west-1", "network.zones": zones_of("us-west-1", "abc")}, ["network.zones.2.name=us-west-1c", "has the 2 zones a, b", "or fewer zones"]),
     ("dev", {"region": "xx-north-9"}, ["region=xx-north-9", "infra/regions.py"]),
     ("dev", {"cluster.version": "1.35"}, ["cluster.version=1.35", "outside the allowed skew"]),
     ("dev", {"cluster.version": "1.34"}, ["cluster.version=1.34: EKS ends its standard support on 2026-12-02, before support.through=2027-06-30", "Go up one minor at a time to 1.36"]),
