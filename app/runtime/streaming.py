@@ -39,6 +39,7 @@ class LiveRun:
 
     claim: Claim
     next_id: int
+    shown: bytes | None = None  # the state that an earlier claim showed last
     recent: deque[Event] = field(default_factory=lambda: deque[Event](maxlen=RECENT))  # committed ones
     waiting: int = 0
     followed_elsewhere: bool = False
@@ -60,16 +61,21 @@ class EventLog:
 
     async def open(self, claim: Claim, *, accepted_here: bool) -> LiveRun:
         """Continues after the last event of any earlier claim."""
-        last = 0
+        last, shown = 0, None
         if not claim.is_first:
             async with self._pool.connection() as connection:
-                last = await run_events.newest(connection, claim.run_id)
-        live = LiveRun(claim, last + 1, followed_elsewhere=not accepted_here)
+                last, shown = await run_events.newest(connection, claim.run_id)
+        live = LiveRun(claim, last + 1, shown, followed_elsewhere=not accepted_here)
         self._live[claim.run_id] = live
         return live
 
     async def emit(self, live: LiveRun, event: str, data: bytes) -> None:
         """Waits only while too much is not committed yet."""
+        if event == "values" and live.shown is not None:
+            # A graph that is taken up again begins with the state it goes on from, which may have been shown.
+            shown, live.shown = live.shown, None
+            if shown == data:
+                return
         self._queue.append((live, Event(live.next_id, event, data)))
         live.next_id += 1
         live.waiting += 1
@@ -180,7 +186,8 @@ class EventLog:
     async def kept(self, run_id: UUID) -> bool:
         """Whether the run's events are in the table still."""
         async with self._pool.connection() as connection:
-            return await run_events.newest(connection, run_id) > 0
+            last, _ = await run_events.newest(connection, run_id)
+            return last > 0
 
     def wake(self, run_id: UUID) -> None:
         """Whoever follows the run in this process looks again."""

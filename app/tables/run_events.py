@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -60,11 +61,15 @@ async def after(connection: Connection, run_id: UUID, last_id: int, limit: int) 
     return [Event(row["id"], row["event"], bytes(row["data"])) for row in await cursor.fetchall()]
 
 
-async def newest(connection: Connection, run_id: UUID) -> int:
-    """The last id used, 0 before any."""
-    query = "SELECT coalesce(max(id), 0) AS id FROM run_events WHERE run_id = %s"
-    row = await (await connection.execute(query, (run_id,))).fetchone()
-    return row["id"] if row else 0
+async def newest(connection: Connection, run_id: UUID) -> tuple[int, bytes | None]:
+    """The last id used, 0 before any; and the last state that was shown."""
+    query = """
+        SELECT
+            (SELECT coalesce(max(id), 0) FROM run_events WHERE run_id = %(run_id)s) AS id,
+            (SELECT data FROM run_events WHERE run_id = %(run_id)s AND event = 'values' ORDER BY id DESC LIMIT 1) AS data
+    """
+    row = cast("DictRow", await (await connection.execute(query, {"run_id": run_id})).fetchone())
+    return row["id"], bytes(row["data"]) if row["data"] is not None else None
 
 
 async def delete_old(connection: Connection, seconds: float) -> int:
