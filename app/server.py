@@ -16,11 +16,12 @@ from types import FrameType
 import uvicorn
 import uvloop
 from fastapi import FastAPI
-from prometheus_client import start_http_server
+from prometheus_client import CollectorRegistry, start_http_server
 
 from app import contract
 from app.api.application import create_app
 from app.failures import Exit, Refused
+from app.observability.gathered import gathered_registry
 from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.supervisor import Supervisor, environment_of, refuse_shared_metrics
@@ -76,7 +77,7 @@ def serve(
     listening = _listen(settings.host, settings.port, contract.ENV_PORT) if listen_fd is None else _inherited(listen_fd)
     with listening as listener:
         if settings.metrics_port:
-            _serve_metrics(settings, metrics)
+            _serve_metrics(settings, metrics.registry)
         uvloop.run(_serve(settings, app, listener, announce, ready_file, leader=os.getppid() if listen_fd else None))
 
 
@@ -99,6 +100,7 @@ def serve_together(settings: Settings, announce: Callable[[str], None], ready_fi
             announce(url)
 
         together = Supervisor(listener, settings.processes, environment_of(own), settings.metrics_port)
+        _serve_metrics(settings, gathered_registry(together.metrics_pages))
         return together.run(when_ready, settings.drain_seconds + AFTER_DRAIN_SECONDS)
 
 
@@ -174,9 +176,9 @@ def _cannot_listen(failure: OSError, host: str, port: int, variable: str) -> Ref
     )
 
 
-def _serve_metrics(settings: Settings, metrics: Metrics) -> None:
+def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
     try:
-        start_http_server(settings.metrics_port, settings.host, metrics.registry)
+        start_http_server(settings.metrics_port, settings.host, registry)
     except OSError as failure:
         raise _cannot_listen(failure, settings.host, settings.metrics_port, contract.ENV_METRICS_PORT) from None
 

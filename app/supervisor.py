@@ -75,8 +75,14 @@ class Supervisor:
         self._children[number] = _Child(number, process)
 
     def _own(self, number: int) -> dict[str, str]:
-        port = self._metrics_port + number if self._metrics_port else 0
-        return {contract.ENV_PROCESSES: "1", contract.ENV_METRICS_PORT: str(port)}
+        return {contract.ENV_PROCESSES: "1", contract.ENV_METRICS_PORT: str(self._metrics_port + 1 + number)}
+
+    def metrics_pages(self) -> dict[str, str]:
+        """Where each process shows its metrics; the port itself shows them together."""
+        first = self._metrics_port + 1
+        return {
+            str(number): f"http://127.0.0.1:{first + number}{contract.METRICS_PATH}" for number in range(self._count)
+        }
 
     def _wait_until_ready(self, folder: Path) -> bool:
         end = time.monotonic() + START_SECONDS
@@ -118,8 +124,8 @@ def refuse_shared_metrics(processes: int, metrics_port: int) -> None:
     """On the API's port a scrape would reach any one of the processes."""
     if processes > 1 and not metrics_port:
         raise Refused(
-            f"{contract.ENV_PROCESSES}={processes}: several processes need {contract.ENV_METRICS_PORT}, from which each"
-            " takes one port. Set it, for example to 9090."
+            f"{contract.ENV_PROCESSES}={processes}: several processes need {contract.ENV_METRICS_PORT}, where they show their"
+            " metrics together; each takes one of the ports after it. Set it, for example to 9090."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from app import contract
@@ -35,7 +36,7 @@ def metrics_router(registry: CollectorRegistry) -> APIRouter:
     """Metrics on the API's port, for the laptop; in Kubernetes they have a port of their own."""
     metrics = APIRouter(tags=["operations"])
 
-    @metrics.get(contract.METRICS_PATH, operation_id="metrics")
+    @metrics.get(contract.METRICS_PATH, operation_id="metrics", response_class=PlainTextResponse)
     async def scrape() -> Response:  # pyright: ignore[reportUnusedFunction]  FastAPI uses it
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

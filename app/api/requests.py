@@ -103,6 +103,8 @@ class RequestMiddleware:
 def _route_class(route: str) -> str:
     if route in OPERATIONS:
         return "operations"
-    if route.startswith("/workflow"):
+    if route.endswith("/stream"):
+        return "stream"  # lasts as long as its run
+    if route.startswith("/workflow") or route.endswith("/runs/wait"):
         return contract.ROUTE_CLASS_INTERACTIVE
     return "threads" if route.startswith("/threads") else "other"

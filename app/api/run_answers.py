@@ -30,6 +30,18 @@ JSON = "application/json"
 SSE_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
+class EventStream(StreamingResponse):
+    """Server-sent events: metadata, those of the run's stream modes, gap, error, end."""
+
+    media_type = "text/event-stream"
+
+
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Events as they happen.", "content": {EventStream.media_type: {}}}
+}
+"""For the OpenAPI document; as a route's response class it would turn the errors into events as well."""
+
+
 def run_path(thread_id: str, run_id: UUID) -> str:
     return f"/threads/{thread_id}/runs/{run_id}"
 
@@ -42,11 +54,10 @@ def headers(thread_id: str, run_id: UUID, follow: str) -> dict[str, str]:
 
 def stream_answer(
     service: Service, thread_id: str, run_id: UUID, after: int = 0, modes: frozenset[str] | None = None
-) -> StreamingResponse:
+) -> EventStream:
     """The run's events with an id above `after`, at best of the given modes."""
-    return StreamingResponse(
+    return EventStream(
         _frames(service, run_id, after, modes),
-        media_type="text/event-stream",
         headers={**SSE_HEADERS, **headers(thread_id, run_id, "stream")},
     )
 

@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.api.state_bodies import AnyCheckpoint, CheckpointRequest
-from app.api.values import Identifier, JsonObject, SdkBody, Storable, refuse_unstorable, unsupported
+from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text, refuse_unstorable, unsupported
 from app.runtime.run import Durability, NewRun, Priority, Run, RunRequest, Strategy
 from app.runtime.threads import GRAPH_KEY
 
 TEMPORARY_THREAD_SECONDS = 120  # a stateless run's result can be fetched for as long after a lost connection
 
 StreamMode = Literal["values", "updates", "messages", "messages-tuple", "custom", "tasks", "checkpoints", "debug"]
-Breakpoints = list[str] | Literal["*"] | None
+Breakpoints = list[Text] | Literal["*"] | None
 
 
 def _as_list(value: object) -> object:
@@ -26,7 +26,7 @@ def _as_list(value: object) -> object:
 class Send(BaseModel):
     """A node to execute with an input of its own."""
 
-    node: str = Field(max_length=256)
+    node: Text = Field(max_length=256)
     input: Storable = None
 
 
@@ -37,7 +37,7 @@ class Command(BaseModel):
 
     resume: Storable = None
     update: Storable = None
-    goto: str | Send | list[str | Send] | None = None
+    goto: Text | Send | list[Text | Send] | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Command:
@@ -56,8 +56,19 @@ class RunConfig(SdkBody):
     """What LangGraph calls a config."""
 
     configurable: Annotated[Configurable, BeforeValidator(refuse_unstorable)] = Field(default_factory=Configurable)
-    tags: list[str] = Field(default_factory=list[str], max_length=100)
-    recursion_limit: int | None = Field(default=None, ge=1, description="The service's own limit goes before it.")
+    tags: list[Text] = Field(default_factory=list[str], max_length=100)
+    recursion_limit: int | None = Field(
+        default=None, ge=1, le=2**31, description="The service's own limit goes before it."
+    )
+
+    def as_langgraph(self) -> dict[str, Any]:
+        """Without the checkpoint, which has a place of its own."""
+        parts = {
+            "configurable": self.configurable.model_extra,
+            "tags": self.tags,
+            "recursion_limit": self.recursion_limit,
+        }
+        return {name: part for name, part in parts.items() if part}
 
 
 class RunBody(SdkBody):
@@ -101,11 +112,7 @@ class RunBody(SdkBody):
         return RunRequest(
             input=self.input,
             command=self.command.model_dump(exclude_unset=True) if self.command else None,
-            config={
-                "configurable": self.config.configurable.model_extra,
-                "tags": self.config.tags,
-                "recursion_limit": self.config.recursion_limit,
-            },
+            config=self.config.as_langgraph(),
             context=self.context,
             checkpoint=self.checkpoint_address() or None,
             stream_modes=tuple(self.stream_mode),

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import StreamingResponse
 
 from app.api.dependencies import ERRORS, ReadyService
-from app.api.run_answers import headers, json_answer, stream_answer
+from app.api.run_answers import EVENTS, EventStream, headers, json_answer, stream_answer
 from app.api.run_bodies import ExistingRun, RunBody
 from app.api.values import ThreadId
 from app.runtime.run import Status
@@ -19,7 +18,13 @@ from app.runtime.service import Service
 router = APIRouter(prefix="/threads/{thread_id}/runs", tags=["runs"], responses=ERRORS)
 
 IdempotencyKey = Annotated[
-    str | None, Header(max_length=256, description="A repetition with the same key gets the first run's answer.")
+    str | None,
+    Header(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[\x20-\x7e]+$",
+        description="A repetition with the same key gets the first run's answer.",
+    ),
 ]
 # What a client says it has seen; anything that is no number of ours begins the stream anew.
 LastEventId = Annotated[str | None, Header(max_length=64)]
@@ -54,10 +59,10 @@ async def wait(
     return await json_answer(service, await _accept(service, thread_id, body, idempotency_key, recorded=False))
 
 
-@router.post("/stream", operation_id="stream_run")
+@router.post("/stream", operation_id="stream_run", response_model=None, responses=EVENTS)
 async def stream(
     thread_id: ThreadId, body: RunBody, service: ReadyService, idempotency_key: IdempotencyKey = None
-) -> StreamingResponse:
+) -> EventStream:
     """Accepts a run and answers with its events as they happen."""
     accepted = await _accept(service, thread_id, body, idempotency_key, recorded=True)
     return stream_answer(service, thread_id, accepted.run.run_id)
@@ -89,14 +94,14 @@ async def join(thread_id: ThreadId, run_id: UUID, service: ReadyService) -> Resp
     return await json_answer(service, Accepted(run, new=False))
 
 
-@router.get("/{run_id}/stream", operation_id="join_run_stream")
+@router.get("/{run_id}/stream", operation_id="join_run_stream", response_model=None, responses=EVENTS)
 async def join_stream(
     thread_id: ThreadId,
     run_id: UUID,
     service: ReadyService,
     stream_mode: Annotated[list[str] | None, Query()] = None,
     last_event_id: LastEventId = None,
-) -> StreamingResponse:
+) -> EventStream:
     """The run's events after Last-Event-ID, or all of them."""
     await service.results.get(thread_id, run_id)
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) <= 18 else 0

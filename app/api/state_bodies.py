@@ -7,12 +7,12 @@ from typing import Annotated, Any, NotRequired, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from app.api.values import Identifier, JsonObject, SdkBody, Storable, refuse_unstorable
+from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text
 
-Namespace = Annotated[str, Field(max_length=1024), AfterValidator(refuse_unstorable)]
+Namespace = Annotated[Text, Field(max_length=1024)]
 
 # values.key selects one key of the values.
 StateField = Annotated[
@@ -62,7 +62,7 @@ class StateUpdate(SdkBody):
     """Values to write as if a node had returned them."""
 
     values: Storable = None
-    as_node: str | None = Field(default=None, max_length=256, description="The last node that wrote, when left out.")
+    as_node: Text | None = Field(default=None, max_length=256, description="The last node that wrote, when left out.")
     checkpoint: AnyCheckpoint = Field(default_factory=CheckpointRequest)
     checkpoint_id: Identifier | None = None
 

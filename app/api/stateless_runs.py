@@ -6,10 +6,9 @@ from dataclasses import replace
 from uuid import uuid4
 
 from fastapi import APIRouter, Response
-from fastapi.responses import StreamingResponse
 
 from app.api.dependencies import ERRORS, ReadyService
-from app.api.run_answers import headers, json_answer, stream_answer
+from app.api.run_answers import EVENTS, EventStream, headers, json_answer, stream_answer
 from app.api.run_bodies import ExistingRun, StatelessRunBody
 from app.api.runs import IdempotencyKey
 from app.runtime.run_queue import Accepted
@@ -40,10 +39,8 @@ async def wait(body: StatelessRunBody, service: ReadyService, idempotency_key: I
     return await json_answer(service, await _accept(service, body, idempotency_key, recorded=False))
 
 
-@router.post("/stream", operation_id="stream_stateless_run")
-async def stream(
-    body: StatelessRunBody, service: ReadyService, idempotency_key: IdempotencyKey = None
-) -> StreamingResponse:
+@router.post("/stream", operation_id="stream_stateless_run", response_model=None, responses=EVENTS)
+async def stream(body: StatelessRunBody, service: ReadyService, idempotency_key: IdempotencyKey = None) -> EventStream:
     """Accepts a run and answers with its events as they happen."""
     run = (await _accept(service, body, idempotency_key, recorded=True)).run
     return stream_answer(service, run.thread_id, run.run_id)

@@ -49,6 +49,7 @@ def _refuse_scalar(item: object) -> None:
 
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(refuse_unstorable)]
+Text = Annotated[str, AfterValidator(refuse_unstorable)]
 Storable = Annotated[Any, AfterValidator(refuse_unstorable)]
 
 

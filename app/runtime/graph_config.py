@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -32,10 +33,16 @@ class GraphSource:
     name: str
     value: object
 
+    @cached_property
+    def _made(self) -> object:
+        """A graph that is there already is compiled once."""
+        value = self.value
+        return _compiled(self.name, cast("object", value)) if isinstance(value, StateGraph) else value
+
     @asynccontextmanager
     async def open(self, config: RunnableConfig) -> AsyncGenerator[AnyGraph]:
         """The graph for one run. A factory may be sync or async, take the run's config, or be a context manager."""
-        made = self.value
+        made = self._made
         if not _is_graph(made) and callable(made):
             made = made(config) if inspect.signature(made).parameters else made()
         if inspect.isawaitable(made):

@@ -11,6 +11,7 @@ from typing import Literal
 
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
+from opentelemetry.trace import Span, StatusCode
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
@@ -77,7 +78,7 @@ class RunTask:
         started = time.monotonic()
         outcome: Outcome | None = None
         trace = continued(claim.trace_context, "run", again=not claim.is_first, **{"agent.graph": claim.graph_id})
-        with logged_as(thread_id=claim.thread_id, run_id=str(claim.run_id)), trace:
+        with logged_as(thread_id=claim.thread_id, run_id=str(claim.run_id)), trace as span:
             try:
                 outcome = await self._to_its_end()
             except Exception:
@@ -85,7 +86,7 @@ class RunTask:
             finally:
                 if self._live:
                     self._parts.events.close(self._live)
-                self._note(outcome, time.monotonic() - started)
+                self._note(outcome, time.monotonic() - started, span)
         return outcome
 
     async def _to_its_end(self) -> Outcome | None:
@@ -186,8 +187,11 @@ class RunTask:
         async with self._parts.pool.connection() as connection:
             return await runs.take_back(connection, self.claim)
 
-    def _note(self, outcome: Outcome | None, seconds: float) -> None:
+    def _note(self, outcome: Outcome | None, seconds: float, span: Span) -> None:
         status = outcome.status if outcome else "passed on"
+        span.set_attribute("agent.status", status)
+        if status in {"error", "timeout"}:
+            span.set_status(StatusCode.ERROR)  # an outcome raises nothing that would show it
         if outcome:
             self._parts.metrics.runs.labels(status).inc()
             self._parts.metrics.run_duration.labels(status).observe(seconds)

@@ -9,6 +9,7 @@ import time
 import httpx
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.supervisor import QUICK_DEATH_SECONDS
 from tests.service.processes import Running, Services
@@ -24,27 +25,28 @@ def children(running: Running) -> list[psutil.Process]:
 
 @pytest.fixture
 def metrics_port() -> int:
-    """The first of two free ports in a row."""
+    """The first of three free ports in a row."""
     while True:
-        with socket.socket() as first, socket.socket() as second:
+        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
             first.bind(("127.0.0.1", 0))
             port: int = first.getsockname()[1]
             try:
                 second.bind(("127.0.0.1", port + 1))
+                third.bind(("127.0.0.1", port + 2))
             except OSError:
                 continue
             return port
 
 
-def test_two_processes_answer_on_one_port_and_each_has_its_own_metrics(
+def test_two_processes_answer_on_one_port_and_show_their_metrics_together(
     services: Services, database_url: str, metrics_port: int
 ) -> None:
     running = services.start(database_url=database_url, processes=2, metrics_port=metrics_port)
     for _ in range(4):
         assert running.post("/workflow/execute", REQUEST).status_code == 200
-    scraped = [httpx.get(f"http://127.0.0.1:{metrics_port + number}/metrics").text for number in range(2)]
-    counted = [_runs(text) for text in scraped]
-    assert sum(counted) == 4
+    counted = _runs(httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text)
+    assert counted.keys() == {"0", "1"}
+    assert sum(counted.values()) == 4
 
 
 def test_a_process_that_is_killed_is_replaced_and_the_port_answers_on(
@@ -97,9 +99,11 @@ def test_an_api_without_a_worker_accepts_and_a_worker_without_an_api_executes(
     assert api.get(run).json()["status"] == "success"
 
 
-def _runs(metrics: str) -> int:
-    lines = [line for line in metrics.splitlines() if line.startswith('agent_runs_total{status="success"}')]
-    return int(float(lines[0].split()[-1]))
+def _runs(metrics: str) -> dict[str, float]:
+    """Successful runs by process."""
+    samples = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
+    ends = [sample for sample in samples if sample.name == "agent_runs_total" and sample.labels["status"] == "success"]
+    return {sample.labels["process"]: sample.value for sample in ends}
 
 
 def test_the_ready_file_names_the_port(services: Services, database_url: str, metrics_port: int) -> None:
