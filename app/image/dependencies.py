@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import cast
 from app.failures import Exit, Refused
 
 PACKAGE_FILES = ("pyproject.toml", "setup.py")
-CREDENTIALS = re.compile(r"://[^/\s\"'@]+@")
+CREDENTIALS = re.compile(r"https?://[^/\s\"'@]+@")
 
 
 @dataclass(frozen=True)
@@ -44,28 +44,19 @@ def read_dependencies(context: Path, config: str, named: object) -> Dependencies
     return Dependencies(tuple(folders), tuple(requirements))
 
 
-def install(root: Path, dependencies: Dependencies, pip_config: Path | None) -> None:
-    """Into the environment that runs this; pip refuses whatever would change one of the service's own packages."""
-    if not shutil.which("pip"):
-        raise Refused(
-            "there is no pip on PATH. Build from the service image, or from one that is FROM it.", Exit.MISSING
-        )
+def install(root: Path, dependencies: Dependencies, prefix: Path, pip_config: Path | None) -> None:
+    """Below `prefix`, what the environment lacks; pip refuses whatever would change one of the service's packages."""
+    prefix.mkdir(parents=True, exist_ok=True)
     packages = [folder for folder in dependencies.folders if _is_package(root / folder)]
-    lists = [
-        folder / "requirements.txt"
-        for folder in dependencies.folders
-        if folder not in packages and (root / folder / "requirements.txt").is_file()
-    ]
-    with NamedTemporaryFile("w", suffix=".txt") as constraints:
-        constraints.writelines(f"{own.name}=={own.version}\n" for own in metadata.distributions())
-        constraints.flush()
-        # Apart: a list with hashes makes pip ask for them everywhere in the same call.
-        for requirements in lists:
-            _pip(["--requirement", str(requirements)], root, constraints.name, pip_config)
-        # Editable, as LangGraph's own build does: a graph named by its path and one imported stay the same module.
-        editable = [part for folder in packages for part in ("--editable", f"./{folder}")]
-        if editable or dependencies.requirements:
-            _pip([*editable, *dependencies.requirements], root, constraints.name, pip_config)
+    lists = [folder / "requirements.txt" for folder in dependencies.folders if folder not in packages]
+    # Apart: a list with hashes makes pip ask for them everywhere in the same call.
+    for requirements in lists:
+        if (root / requirements).is_file():
+            _pip(["--requirement", str(requirements)], root, prefix, pip_config)
+    # Editable, as LangGraph's own build does: a graph named by its path and one imported stay the same module.
+    editable = [part for folder in packages for part in ("--editable", f"./{folder}")]
+    if editable or dependencies.requirements:
+        _pip([*editable, *dependencies.requirements], root, prefix, pip_config)
 
 
 def _folder(context: Path, config: str, dependency: str) -> Path:
@@ -95,11 +86,32 @@ def _is_package(folder: Path) -> bool:
     return any((folder / name).is_file() for name in PACKAGE_FILES)
 
 
-def _pip(what: list[str], root: Path, constraints: str, pip_config: Path | None) -> None:
-    environment = os.environ | ({"PIP_CONFIG_FILE": str(pip_config)} if pip_config else {})
-    quiet = ["--disable-pip-version-check", "--root-user-action=ignore"]
-    command = ["pip", "--python", sys.executable, "install", *quiet, "--constraint", constraints, *what]
-    if subprocess.run(command, cwd=root, env=environment, check=False).returncode != 0:
+def _pip(what: list[str], root: Path, prefix: Path, pip_config: Path | None) -> None:
+    site = sysconfig.get_path("purelib", vars={"base": str(prefix)})
+    search_path = [site, *sys.path]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (site, os.environ.get("PYTHONPATH"))))}
+    if pip_config:
+        environment["PIP_CONFIG_FILE"] = str(pip_config)
+    with NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.writelines(f"{own.name}=={own.version}\n" for own in metadata.distributions(path=search_path))
+        constraints.flush()
+        options = [
+            "--prefix",
+            str(prefix),
+            "--constraint",
+            constraints.name,
+            "--no-compile",
+            "--no-warn-script-location",
+        ]
+        quiet = ["--disable-pip-version-check", "--root-user-action=ignore"]
+        command = ["pip", "--python", sys.executable, "install", *quiet, *options, *what]
+        try:
+            code = subprocess.run(command, cwd=root, env=environment, check=False).returncode
+        except FileNotFoundError:
+            raise Refused(
+                "there is no pip on PATH. Build from the service image, or from one that is FROM it.", Exit.MISSING
+            ) from None
+    if code != 0:
         raise Refused(
             "dependencies: pip could not install them beside the service's own packages; its reason is above."
             " A version that differs from the service's has to give way.",

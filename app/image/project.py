@@ -1,6 +1,6 @@
-"""Puts a LangGraph project into the service image: python -m app.image.project CONTEXT CONFIG TARGET.
+"""Makes a LangGraph project a layer of the image: python -m app.image.project CONTEXT CONFIG TARGET PACKAGES.
 
-app/project.Dockerfile runs it as root. What it copies and installs is all that the layer holds.
+app/project.Dockerfile runs it. What it copies to TARGET and installs below PACKAGES is all that the layer holds.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ SECRET_NAME = re.compile(r"(^|_)(KEY|SECRET|TOKEN|PASSWORD)$", re.IGNORECASE)
 
 
 def main(arguments: list[str]) -> int:
-    context, config, target = arguments
+    context, config, target, packages = arguments
     try:
-        install_project(Path(context).resolve(), config, Path(target))
+        take_over(Path(context).resolve(), config, Path(target), Path(packages))
     except Refused as refusal:
         sys.stderr.write(f"refused: {refusal}\n")
         return refusal.code
     return Exit.OK
 
 
-def install_project(context: Path, config: str, target: Path) -> None:
-    """The project in `context`, whose langgraph.json is `config`, can be served from `target` afterwards."""
+def take_over(context: Path, config: str, target: Path, packages: Path) -> None:
+    """The project in `context`, whose langgraph.json is `config`, can be served from `target` with `packages`."""
     content = _read(context / config, config)
     for note in check_keys(config, content):
         sys.stderr.write(f"note: {config}: {note}\n")
@@ -52,9 +52,10 @@ def install_project(context: Path, config: str, target: Path) -> None:
     shutil.copytree(context, target, symlinks=True, ignore=_ignoring(set(private.values())), dirs_exist_ok=True)
     # Without the two keys: their files are not here. The variables are the pod's to set.
     (target / config).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    install(target, dependencies, private.get("pip_config_file"))
-    compileall.compile_dir(target, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
-    _make_readable(target)
+    install(target, dependencies, packages, private.get("pip_config_file"))
+    for folder in (target, packages):
+        compileall.compile_dir(folder, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+        _make_readable(folder)
 
 
 def _read(file: Path, config: str) -> dict[str, Any]:

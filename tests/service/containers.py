@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -16,8 +16,15 @@ from uuid import uuid4
 from tests.service.images import BuildFailed, Image, ImageConfig
 
 BUILD_SECONDS, PULL_SECONDS, SECONDS = 600, 120, 60
-# As the pods run it; the host's network, where the test's PostgreSQL listens.
-PLAIN = ("--network=host", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+# As the pods run it; the host's network, where the test's PostgreSQL listens; the test itself asks for health.
+PLAIN = (
+    "--network=host",
+    "--read-only",
+    "--tmpfs=/tmp",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--no-healthcheck",
+)
 
 
 def find_engine(base: str) -> tuple[str | None, str]:
@@ -135,6 +142,7 @@ class Engine:
 
     name: str
     base: str
+    built: list[str] = field(default_factory=list[str])
 
     def build(
         self, dockerfile: Path, context: Path, arguments: Mapping[str, str], stages: Mapping[str, Path]
@@ -151,11 +159,17 @@ class Engine:
         done = _call(self.name, "build", *options, str(context), seconds=BUILD_SECONDS)
         if done.returncode != 0:
             raise BuildFailed(done.stdout + done.stderr)
+        self.built.append(tag)
         return EngineImage(self.name, tag, self.base)
 
     def reference(self, image: Image) -> str:
         assert isinstance(image, EngineImage)
         return image.name
+
+    def remove_images(self) -> None:
+        """All that it built, newest first: an image goes before the one it lies on."""
+        for tag in reversed(self.built):
+            _said(self.name, "image", "rm", tag)
 
 
 def _variables(environment: Mapping[str, str]) -> list[str]:

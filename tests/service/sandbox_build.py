@@ -138,8 +138,6 @@ class _Stage:
     def _binds(self, mount: str) -> list[tuple[Path, str]]:
         options = dict(part.split("=", 1) for part in mount.split(","))
         match options["type"]:
-            case "bind":
-                return [(self.context, options["target"])]
             case "cache":
                 # Kept between builds, as a builder's own is: the packages are a hundred megabytes.
                 cache = Path.home() / ".cache" / "pip"
