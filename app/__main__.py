@@ -1,4 +1,4 @@
-"""python -m app serve | api | worker | stop-database"""
+"""python -m app serve | api | worker | stop-database | bench"""
 
 from __future__ import annotations
 
@@ -34,8 +34,12 @@ EXAMPLE = """
 
 
 def main(arguments: list[str]) -> int:
-    given = _parser().parse_args(arguments)
     try:
+        if arguments[:1] == ["bench"]:
+            from app.bench.command import bench
+
+            return bench(arguments[1:])
+        given = _parser().parse_args(arguments)
         return _stop_database(given) if given.command == "stop-database" else _serve(given)
     except Refused as refusal:
         _say(f"refused: {refusal}")
@@ -115,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         serving.add_argument("--ready-file", type=Path, help="file to write {url, metrics_url} to once it listens")
         serving.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
     commands.add_parser("stop-database", help="stop an embedded PostgreSQL that outlived its service")
+    commands.add_parser("bench", help="measure this service beside others; its own --help has the options")
     return parser
 
 

@@ -1,0 +1,163 @@
+"""Starts each server as a process of its own on loopback, with a database of its own in one PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
+
+from app.bench.targets import GRAPH
+from app.failures import Refused
+from app.runtime.embedded_postgres import embedded_database
+from app.settings import CHECKOUT, PREFIX
+
+HOST = "127.0.0.1"
+MOST_CONNECTIONS = b"400"  # all servers are open at once: aegra alone takes up to 50
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a server starts; {names} are filled in. A peer needs the Python it is installed for."""
+
+    command: str
+    environment: Mapping[str, str]
+    peer: str | None = None
+    redis: bool = False
+
+
+_SERVE = "-m app serve --port {port} --config {config}"
+_OURS = {"AGENT_DATABASE_URL": "{url}", "AGENT_LOG_LEVEL": "WARNING"}
+_UVICORN = "-m uvicorn {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning"
+_AEGRA = _UVICORN.replace("{app}", "aegra_api.main:app")
+_OF_AEGRA = {"DATABASE_URL": "{url}", "AEGRA_CONFIG": "{config}", "LOG_LEVEL": "WARNING"}
+_REDIS = {"REDIS_BROKER_ENABLED": "true", "REDIS_URL": "{redis}"}
+# Ten jobs at once are langgraph-api's default; langhost's is one.
+_LANGHOST = "-m langhost serve --port {port} --config {config} --n-jobs-per-worker 10 --server-log-level WARNING"
+
+RECIPES = {
+    "ours": Recipe(_SERVE, _OURS),
+    "ours x2": Recipe(f"{_SERVE} --processes 2 --metrics-port {{metrics_port}}", _OURS),
+    "plain": Recipe(
+        _UVICORN.replace("{app}", "app.bench.plain_handler:app --loop uvloop --http httptools"),
+        {"DATABASE_URL": "{url}"},
+    ),
+    "aegra": Recipe(_AEGRA, _OF_AEGRA, "aegra"),
+    "aegra-redis": Recipe(_AEGRA, {**_OF_AEGRA, **_REDIS}, "aegra", redis=True),
+    "langhost": Recipe(_LANGHOST, {"DATABASE_URI": "{url}", "REDIS_URI": "{redis}"}, "langhost", redis=True),
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Its process tree, where it listens, and where it stores."""
+
+    name: str
+    port: int
+    process: psutil.Process
+    url: str
+    log: Path
+
+    def tree(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+    def pause(self) -> None:
+        """While another is measured, even its idle looks at the database would be counted."""
+        for process in self.tree():
+            process.suspend()
+
+    def go_on(self) -> None:
+        for process in self.tree():
+            process.resume()
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """A PostgreSQL for the servers, and where peers come from."""
+
+    folder: Path
+    url: str
+    postgres: psutil.Process
+    peers: Mapping[str, str] = field(default_factory=dict[str, str])
+    redis: str | None = None
+
+    def lacks(self, name: str) -> str | None:
+        recipe = RECIPES[name]
+        if recipe.peer and recipe.peer not in self.peers:
+            return f"not installed here (--peer {recipe.peer}=PYTHON)"
+        return "no Redis here (--redis URL)" if recipe.redis and not self.redis else None
+
+    @contextmanager
+    def server(self, name: str) -> Generator[Server]:
+        """Started, not yet ready."""
+        recipe, config, log = RECIPES[name], self.folder / "langgraph.json", self.folder / f"{name}.log"
+        workload = Path(__file__).with_name("workload.py")
+        config.write_text(json.dumps({"graphs": {GRAPH: f"{workload}:graph"}, "dependencies": ["."]}))
+        filled = {
+            "port": str(_free_port()),
+            "metrics_port": str(_free_port()),  # the second process takes the next one, most likely free too
+            "config": str(config),
+            "url": self._database(name),
+            "redis": self.redis or "",
+        }
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+        python = self.peers[recipe.peer] if recipe.peer else sys.executable
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [python, *(part.format(**filled) for part in recipe.command.split())],
+                cwd=self.folder if recipe.peer else CHECKOUT,
+                env=inherited | {key: value.format(**filled) for key, value in recipe.environment.items()},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        server = Server(name, int(filled["port"]), psutil.Process(process.pid), filled["url"], log)
+        try:
+            yield server
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                server.go_on()
+                members = server.tree()
+                process.terminate()
+                for left in psutil.wait_procs(members, STOP_SECONDS)[1]:
+                    left.kill()
+            process.wait()
+
+    def _database(self, server: str) -> str:
+        """As a URL, which SQLAlchemy needs, with the socket's folder as `host`, which all drivers read."""
+        name = f"bench {server}".replace(" ", "_").replace("-", "_")
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        known = conninfo_to_dict(self.url)
+        return f"postgresql://{known['user']}@/{name}?host={known['host']}"
+
+
+@contextmanager
+def laboratory(folder: Path, peers: Mapping[str, str], redis: str | None) -> Generator[Laboratory]:
+    known = {recipe.peer for recipe in RECIPES.values() if recipe.peer}
+    for name, python in peers.items():
+        if name not in known or not Path(python).is_file():
+            raise Refused(f"--peer {name}={python}: has to be one of {', '.join(known)} and the Python it is for.")
+    directory = folder / "postgres"
+    with embedded_database(directory) as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(b"ALTER SYSTEM SET max_connections = " + MOST_CONNECTIONS)
+    with embedded_database(directory) as url:
+        postmaster = int((directory / "postmaster.pid").read_text().split()[0])
+        yield Laboratory(folder, url, psutil.Process(postmaster), peers, redis)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
