@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import contract
 from app.failures import Refused
+from app.runtime.valkey_connection import ValkeyConnection, read_valkey_url
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PREFIX = "AGENT_"
@@ -80,6 +81,17 @@ class Settings(BaseSettings):
     # 60: a superstep has to end within contract.DRAIN_SECONDS (75).
     model_timeout_seconds: float = Field(
         default=30, gt=0, le=60, description="Set the seconds one model call may take."
+    )
+
+    valkey_url: SecretStr | None = Field(
+        default=None,
+        description="Set a URL such as rediss://user@host:6379, or leave it out: PostgreSQL then does all waking.",
+    )
+    valkey_iam_cache: str | None = Field(
+        default=None, description="Set the ElastiCache replication group whose tokens IAM signs, or leave it out."
+    )
+    valkey_iam_region: str | None = Field(
+        default=None, description="Set the region of AGENT_VALKEY_IAM_CACHE, such as us-east-1."
     )
 
     role: Literal["all", "api", "worker"] = Field(
@@ -152,12 +164,25 @@ class Settings(BaseSettings):
                 f"{contract.ENV_POOL_MIN_SIZE}={self.pool_min_size}: more than"
                 f" {contract.ENV_POOL_MAX_SIZE}={self.pool_max_size}. Lower the first or raise the second."
             )
+        try:
+            self.valkey()
+        except ValueError as failure:
+            raise ValueError(
+                f"{contract.ENV_VALKEY_URL}: {failure}. Set a URL such as rediss://user@host:6379, and for IAM"
+                f" {contract.ENV_VALKEY_IAM_CACHE} and {contract.ENV_VALKEY_IAM_REGION}."
+            ) from None
         if self.database_password_file and not self.database_url:
             raise ValueError(
                 f"{contract.ENV_DATABASE_PASSWORD_FILE} is set without {contract.ENV_DATABASE_URL}."
                 " Set the URL, without a password."
             )
         return self
+
+    def valkey(self) -> ValkeyConnection | None:
+        """Where Valkey is, when one is configured."""
+        if self.valkey_url is None:
+            return None
+        return read_valkey_url(self.valkey_url.get_secret_value(), self.valkey_iam_cache, self.valkey_iam_region)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -169,6 +194,9 @@ def load_settings(**overrides: object) -> Settings:
     """Settings from the process environment and the command line; refuses what it does not know."""
     _refuse_unknown_variables(os.environ)
     given = {name: value for name, value in overrides.items() if value is not None}
+    for variable, ours in contract.OTHER_NAMES.items():
+        if os.environ.get(variable) and not os.environ.get(ours):
+            given.setdefault(ours.removeprefix(PREFIX).lower(), os.environ[variable])
     try:
         return Settings(**cast("dict[str, Any]", given))
     except ValidationError as failure:

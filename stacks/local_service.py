@@ -47,6 +47,11 @@ def running(folder: Path) -> Service | None:
     return service if _process(service) else None
 
 
+def _environment() -> dict[str, str]:
+    """Without the database that another project of this shell means: this service would make its tables there."""
+    return {name: value for name, value in os.environ.items() if name not in contract.OTHER_NAMES}
+
+
 def start(folder: Path, port: int, report: Report) -> Service:
     """Start the service and wait until it is ready. Refuses a port in use; says why when it stops at once."""
     require_free(port)
@@ -56,7 +61,7 @@ def start(folder: Path, port: int, report: Report) -> Service:
         process = subprocess.Popen(
             [sys.executable, *_command(port)],
             cwd=ROOT,
-            env=os.environ | {contract.ENV_DATA_DIRECTORY: str(folder / "postgres")},
+            env=_environment() | {contract.ENV_DATA_DIRECTORY: str(folder / "postgres")},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -181,7 +181,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
         foundation.load_balancer.target_group_arn,
         inside(namespace, controller.release, *pools.pools, *foundation.load_balancer.ready),
     )
-    backends = Backends(foundation.database.address, secrets.class_name)
+    backends = Backends(foundation.database.address, foundation.caches[0].url, secrets.class_name)
     service = AgentService(
         "agent-service",
         settings,

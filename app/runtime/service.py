@@ -66,7 +66,7 @@ async def open_service(
         database = Database(settings, metrics)
         stack.push_async_callback(database.close)
         await database.open()
-        signals = Signals(connection_string(settings, direct=True))
+        signals = Signals(connection_string(settings, direct=True), settings.valkey())
         await signals.open()
         stack.push_async_callback(signals.close)
         saver = PooledSaver(database.pool)

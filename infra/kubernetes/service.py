@@ -33,6 +33,7 @@ class Backends:
     """Where the service's dependencies are."""
 
     database_address: pulumi.Input[str]
+    cache_url: pulumi.Input[str]  # with the user, without a password: the pod's role signs a token
     secrets_class: pulumi.Input[str]
 
 
@@ -152,6 +153,9 @@ def _container(settings: Settings, image: str, backends: Backends) -> core.Conta
             core.EnvVarArgs(name="AGENT_METRICS_PORT", value=str(METRICS_PORT)),
             core.EnvVarArgs(name="AGENT_DATABASE_URL", value=_database_url(backends.database_address)),
             core.EnvVarArgs(name="AGENT_DATABASE_PASSWORD_FILE", value=f"{MOUNT_PATH}/database-password"),
+            core.EnvVarArgs(name="AGENT_VALKEY_URL", value=backends.cache_url),
+            core.EnvVarArgs(name="AGENT_VALKEY_IAM_CACHE", value=settings.name),
+            core.EnvVarArgs(name="AGENT_VALKEY_IAM_REGION", value=settings.region),
             core.EnvVarArgs(name="AGENT_POOL_MAX_SIZE", value=str(settings.database.pool_size)),
         ],
         resources=core.ResourceRequirementsArgs(

@@ -18,6 +18,7 @@ from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
 from app.api.application import create_app
+from app.contract import OTHER_NAMES
 from app.runtime.embedded_postgres import embedded_database
 from app.settings import PREFIX, Settings
 from tests.service.application import STEPWISE, OpenClient
@@ -33,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+    for name in [name for name in os.environ if name.startswith(PREFIX) or name in OTHER_NAMES]:
         monkeypatch.delenv(name)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from app.contract import OTHER_NAMES
 from app.settings import CHECKOUT, PREFIX
 from tests.service.waiting import eventually_sync
 
@@ -45,7 +46,9 @@ class Services:
     folder: Path
 
     def environment(self, **settings: object) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in OTHER_NAMES
+        }
         ours = {"port": 0, "data_directory": self.folder / "postgres", **settings}
         return clean | {PREFIX + name.upper(): str(value) for name, value in ours.items()}
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from app.contract import OTHER_NAMES
 from app.failures import Exit, Refused
 from app.settings import PREFIX, Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+    for name in [name for name in os.environ if name.startswith(PREFIX) or name in OTHER_NAMES]:
         monkeypatch.delenv(name)
 
 
@@ -51,6 +52,37 @@ def test_a_bad_database_url_is_refused_without_showing_it(monkeypatch: pytest.Mo
         load_settings()
     assert "secret-word" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_the_ecosystems_names_are_read_and_ours_go_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://theirs/db")
+    monkeypatch.setenv("VALKEY_URL", "redis://theirs")
+    loaded = load_settings()
+    assert loaded.database_url is not None
+    assert loaded.database_url.get_secret_value() == "postgresql://theirs/db"
+    valkey = loaded.valkey()
+    assert valkey is not None
+    assert (valkey.host, valkey.port, valkey.tls) == ("theirs", 6379, False)
+    monkeypatch.setenv("AGENT_DATABASE_URL", "postgresql://ours/db")
+    chosen = load_settings().database_url
+    assert chosen is not None
+    assert chosen.get_secret_value() == "postgresql://ours/db"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://:secret-word@host", "its scheme is none of"),
+        ("rediss://:secret-word@", "names no host"),
+        ("rediss://user@host", "user without a password"),
+    ],
+)
+def test_a_bad_valkey_url_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, url: str, words: str) -> None:
+    monkeypatch.setenv("AGENT_VALKEY_URL", url)
+    with pytest.raises(Refused, match=words) as refused:
+        load_settings()
+    assert str(refused.value).startswith("AGENT_VALKEY_URL: ")
+    assert "secret-word" not in str(refused.value)
 
 
 def test_settings_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
