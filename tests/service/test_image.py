@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -48,6 +50,7 @@ PLANTED = [
     "notes.txt",
 ]
 SECRET = "planted-by-the-test"
+COMPILED = re.compile(r"(.*)/__pycache__/([^/]+)\.cpython-\d+\.pyc$")
 MARKERS = "import json; from packaging.markers import default_environment; print(json.dumps(default_environment()))"
 QUESTION = {"input": {"messages": [{"role": "user", "content": "How do I reset my password?"}]}}
 
@@ -166,9 +169,10 @@ def test_what_lies_about_in_a_checkout_stays_outside(files: frozenset[str]) -> N
 
 
 def test_every_module_is_compiled_since_a_read_only_image_cannot_keep_it(files: frozenset[str]) -> None:
-    modules = [PurePosixPath(file) for file in files if re.match(r"/service/.*\.py$", file)]
-    compiled = {re.sub(r"/__pycache__/([^/]+)\.cpython-\d+\.pyc$", r"/\1.py", file) for file in files}
-    assert [str(module) for module in modules if str(module) not in compiled] == []
+    modules = {file for file in files if re.match(r"/service/.*\.py$", file)}
+    compiled = {f"{match[1]}/{match[2]}.py" for file in files if (match := COMPILED.match(file))}
+    assert modules
+    assert modules - compiled == set()
 
 
 def test_the_image_answers_as_a_plain_user_on_a_read_only_root_and_ends_well(
@@ -305,6 +309,18 @@ def test_what_the_dockerfile_takes_from_elsewhere_is_named_exactly(dockerfile: P
         if instruction.name == "COPY" and (stage := instruction.flag("from")):
             assert any(line.rest.endswith(f" AS {stage}") for line in instructions), instruction
     assert re.search(r":\d|@sha256:", BASE), "the base is named by a version or a digest, never by what is newest"
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_every_locked_package_has_a_wheel_for_the_nodes_architectures(machine: str, folder: Path) -> None:
+    uv = str(Path(sys.executable).with_name("uv"))
+    version = re.search(r"\d+\.\d+", BASE)
+    assert version
+    platform = ["--python-platform", f"{machine}-manylinux_2_28", "--python-version", version[0]]
+    wheels = ["--only-binary", ":all:", "--require-hashes", "-r", str(CHECKOUT / "requirements" / "app.txt")]
+    command = [uv, "pip", "install", "--dry-run", "--no-deps", "--target", str(folder), *platform, *wheels]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["ENTRYPOINT", "CMD", "HEALTHCHECK"])
