@@ -303,6 +303,19 @@ def test_streams_are_never_evicted_and_prod_caches_apart_from_them() -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
+def test_pods_are_woken_through_the_group_that_never_evicts_and_may_sign_in_there(stack: str) -> None:
+    graph = graph_of(stack, preview=False)
+    env = {row["name"]: row["value"] for row in service_pod(graph)["containers"][0]["env"]}
+    streams = graph.one(CACHE, "cache")
+    assert env["AGENT_VALKEY_URL"] == graph.exports["streamsUrl"]
+    assert streams.outputs["primaryEndpointAddress"] in env["AGENT_VALKEY_URL"]
+    # What an IAM token is signed for: the group, and its user as the URL has it.
+    assert env["AGENT_VALKEY_IAM_CACHE"] == streams.inputs["replicationGroupId"]
+    [user] = (row for row in graph.of_type("aws:elasticache/user:User") if row.name == "cache-agent")
+    assert f"//{user.inputs['userName']}@" in env["AGENT_VALKEY_URL"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
 def test_every_node_of_every_valkey_has_its_alarms_and_a_full_evicting_one_rings_none(stack: str) -> None:
     graph = graph_of(stack)
     rung: dict[str, set[str]] = {}
