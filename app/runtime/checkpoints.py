@@ -6,10 +6,9 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from math import isfinite
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,6 +16,7 @@ import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
+    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -27,8 +27,10 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot  # pyright: ignore[reportPrivateUsage]  the stock saver's own test
+from psycopg import OperationalError
 from psycopg.errors import DeadlockDetected, SerializationFailure
 from psycopg.rows import DictRow
+from psycopg_pool import PoolTimeout
 
 from app.runtime import checkpoint_statements as statements
 from app.runtime.checkpoint_statements import Address, Connection, Entry, Lease, Value
@@ -39,20 +41,27 @@ from app.runtime.problems import LeaseLost
 log = logging.getLogger(__name__)
 
 LOST = "The run belongs to another worker, or has ended: nothing more of it is stored here."
+PATIENCE_SECONDS = 10.0  # a lease: by then the claim has ended, and with it whoever waits here
+RETRY_SECONDS = 0.25
 PRUNE_TRIES = 5
 PRUNE_PAUSE_SECONDS = 0.1
 
 _lease: ContextVar[Lease | None] = ContextVar("lease", default=None)
+_first: ContextVar[Callable[[], Awaitable[object]] | None] = ContextVar("first", default=None)
 
 
 @contextmanager
-def writing_as(run_id: UUID, fence: int) -> Generator[None]:
-    """What is stored inside is stored only while this is the run's newest claim; else LeaseLost is raised."""
-    token = _lease.set(Lease(run_id, fence))
+def writing_as(run_id: UUID, fence: int, first: Callable[[], Awaitable[object]] | None = None) -> Generator[None]:
+    """What is stored inside is stored only while this is the run's newest claim; else LeaseLost is raised.
+
+    `first` is awaited before anything is stored: what has to be there when a step counts as done.
+    """
+    lease, awaited = _lease.set(Lease(run_id, fence)), _first.set(first)
     try:
         yield
     finally:
-        _lease.reset(token)
+        _first.reset(awaited)
+        _lease.reset(lease)
 
 
 class NoLock(asyncio.Lock):
@@ -78,9 +87,20 @@ class PooledSaver(AsyncPostgresSaver):
         super().__init__(pool, serde=serde or JsonPlusSerializer(allowed_msgpack_modules=None))
         self.lock = NoLock()
         self._pool = pool
-        # Copies of the saver, one for each graph's types, share these.
+        self._copies: dict[frozenset[tuple[str, ...]], BaseCheckpointSaver[str]] = {}
+        # These are shared with the copies.
         self._save = Grouped[Entry, bool](pool, statements.save, size=lambda entry: entry.size)
         self._load = Grouped[Address, DictRow | None](pool, statements.load)
+
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> BaseCheckpointSaver[str]:
+        """LangGraph asks for a copy in every run; made anew it would take 3 % of the run's CPU."""
+        types = frozenset(extra_allowlist)
+        if types not in self._copies:
+            made = super().with_allowlist(types)
+            if isinstance(made, PooledSaver) and made is not self:
+                made._copies = {}  # its own: they allow its types too
+            self._copies[types] = made
+        return self._copies[types]
 
     async def aput(
         self,
@@ -214,7 +234,21 @@ class PooledSaver(AsyncPostgresSaver):
                 return
 
     async def _store(self, entry: Entry) -> None:
-        if not await self._save(entry):
+        """Waits for a database that is away: a step whose result is not stored has to be done again."""
+        if first := _first.get():
+            await first()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (PATIENCE_SECONDS if entry.lease else 0)
+        while True:
+            try:
+                held = await self._save(entry)
+            except (OperationalError, PoolTimeout):
+                if loop.time() > end:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                break
+        if not held:
             raise LeaseLost(LOST)
 
     def _dumped(self, value: object) -> tuple[str, bytes]:
@@ -242,11 +276,14 @@ class PooledSaver(AsyncPostgresSaver):
 
 
 def _fits_json(value: object) -> bool:
-    """What the stock saver keeps in the checkpoint's JSON, except what jsonb refuses: NUL characters, NaN, infinity."""
+    """What the stock saver keeps in the checkpoint's JSON, but for what jsonb refuses or changes.
+
+    That is a NUL character, NaN, infinity, and a float of 1e16 or more, which would come back as an integer.
+    """
     if isinstance(value, str):
         return "\0" not in value
     if isinstance(value, float):
-        return isfinite(value)
+        return -1e16 < value < 1e16
     return value is None or isinstance(value, int)
 
 
