@@ -77,8 +77,8 @@ def _invalid(_: Request, failure: Exception) -> JSONResponse:
     assert isinstance(failure, RequestValidationError)  # noqa: S101  as above
     error: dict[str, Any] = failure.errors()[0]
     path = [str(part) for part in error["loc"]]
-    # loc begins with where it was looked for: body, path or query.
-    field = ".".join(path[1:]) or path[0]
+    # loc begins with where it was looked for: body, path or query; a part with a bracket names a type, not a key.
+    field = ".".join(part for part in path[1:] if "[" not in part) or path[0]
     if error["type"] == "json_invalid":
         return error_response(422, "invalid_json", f"The body is not JSON: {error['ctx']['error']}.", "body")
     message = str(error["msg"]).removeprefix("Value error, ")

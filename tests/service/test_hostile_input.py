@@ -55,6 +55,39 @@ async def test_a_bad_body_is_a_422_that_names_the_field(client: httpx.AsyncClien
     assert error_of(answer)["field"] == field
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/threads", b'{"metadata": {"n": 123456789012345678901234567890}}', "metadata"),
+        ("/threads", b'{"metadata": ' + b'{"a":' * 200 + b"1" + b"}" * 200 + b"}", "metadata"),
+        ("/threads", b'{"ttl": 1e999}', "ttl.ttl"),
+        ("/threads", b'{"ttl": {"ttl": 5, "strategy": "keep_latest"}}', "ttl.strategy"),
+        ("/threads", b'{"supersteps": [{"updates": []}]}', "supersteps"),
+        ("/threads/search", b'{"metadata": {"\\ud800": 1}}', "metadata"),
+        ("/threads/search", b'{"offset": 99999999999999999999}', "offset"),
+        ("/threads/search", b'{"extract": {"a": "values' + b"[0]" * 100_000 + b'x"}}', "extract"),
+        ("/threads/t/state", b'{"values": {"n": 1e999}}', "values"),
+        ("/threads/t/state", b'{"values": {}, "as_node": "\\ud800"}', "as_node"),
+        ("/threads/t/state/checkpoint", b"{}", "checkpoint"),
+        ("/threads/t/history", b'{"before": {"checkpoint_id": ["x"]}}', "before.checkpoint_id"),
+        ("/threads/t/runs", b'{"input": {}}', "assistant_id"),
+        ("/threads/t/runs", b'{"assistant_id": "a", "config": {"tags": ["\\ud800"]}}', "config.tags.0"),
+        ("/threads/t/runs", b'{"assistant_id": "a", "config": {"configurable": {"n": 1e999}}}', "config.configurable"),
+        ("/threads/t/runs", b'{"assistant_id": "a", "interrupt_before": ["\\u0000"]}', "interrupt_before.0"),
+        ("/threads/t/runs", b'{"assistant_id": "a", "command": {"goto": 5}}', "command.goto"),
+        ("/threads/t/runs/wait", b'{"assistant_id": "a", "input": {}, "command": {"resume": 1}}', "body"),
+        ("/runs/wait", b'{"assistant_id": "a", "checkpoint_id": "x"}', "body"),
+        ("/assistants/search", b'{"select": []}', "select"),
+    ],
+)
+async def test_a_bad_body_of_the_sdks_routes_is_a_422_that_names_the_field(
+    client: httpx.AsyncClient, path: str, body: bytes, field: str
+) -> None:
+    answer = await client.post(path, content=body, headers=JSON_HEADERS)
+    assert answer.status_code == 422, answer.text
+    assert error_of(answer)["field"] == field
+
+
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_body_over_the_limit_is_a_413_whether_announced_or_not(
     client: httpx.AsyncClient, announced: bool
@@ -111,11 +144,11 @@ async def test_an_input_of_foreign_keys_lists_those_the_graph_takes(client: http
     assert "It takes: messages" in error_of(answer)["message"]
 
 
-async def test_a_refused_input_leaves_nothing_behind(client: httpx.AsyncClient, database_url: str) -> None:
+async def test_a_refused_input_leaves_no_state_behind(client: httpx.AsyncClient, database_url: str) -> None:
     await client.post("/workflow/execute", json={"thread_id": "fresh", "input": {"messages": 5}})
-    assert (await client.get("/threads/fresh/state")).status_code == 404
+    assert (await client.get("/threads/fresh/state")).json()["values"] == {}
     with psycopg.connect(database_url) as connection:
-        for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "thread_leases"):
+        for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
             assert connection.execute(SQL("SELECT count(*) FROM {}").format(Identifier(table))).fetchone() == (0,)
 
 
