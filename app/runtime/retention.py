@@ -51,7 +51,9 @@ class Sweeper:
     async def sweep(self) -> bool:
         """One batch; true when there may be more."""
         async with self._pool.connection() as connection, connection.transaction():
-            row = await (await connection.execute(f"SELECT pg_try_advisory_xact_lock({LOCK}) AS ours".encode())).fetchone()
+            row = await (
+                await connection.execute(f"SELECT pg_try_advisory_xact_lock({LOCK}) AS ours".encode())
+            ).fetchone()
             if row is None or not row["ours"]:
                 return False
             expired = await threads.delete_expired(connection, BATCH)
