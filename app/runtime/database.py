@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
@@ -68,13 +69,23 @@ def create_pool(settings: Settings) -> MeasuredPool:
         check=_check,
         max_idle=300,
         max_lifetime=1800,
+        # A new attempt begins with the next request then; left alone the pool would wait 1, 2, 4, 8 ... seconds.
+        reconnect_timeout=1,
         open=False,
         name="postgres",
     )
 
 
 async def _check(connection: AsyncConnection[DictRow]) -> None:
-    await AsyncConnectionPool.check_connection(cast("AsyncConnection[Any]", connection))
+    """Asks only a connection that has something to read while nothing was asked: mostly, that it was closed.
+
+    psycopg would ask each time: two round trips, 15 % of a small run's CPU. A server that vanished without a word is
+    found by the kernel (KEEPALIVE), which makes the socket readable as well.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(cast("AsyncConnection[Any]", connection))
 
 
 class Database:

@@ -107,6 +107,8 @@ class Executor:
     ) -> Outcome:
         request = claim.request
         maker = EventMaker(request.stream_modes, request.subgraphs) if claim.recorded else None
+        # Else LangGraph hands over what a step showed only after it has stored the step.
+        graph.stream_eager = claim.recorded
         values: Any = None
         questions: dict[str, Any] = {}
         namespace: tuple[str, ...] = ()

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 DATABASE_RETRY_SECONDS = 0.25
 LONGEST_BACK_OFF_SECONDS = 30.0
+# Of the event loop, from LangGraph's call to store a result until we have all that its task showed: the reader of the
+# stream wakes in the next turn, after what a node wrote itself one turn later.
+TURNS_TO_SHOW = 4
 
 Stop = Literal["interrupt", "rollback", "lost", "drain"]
 
@@ -122,7 +125,7 @@ class RunTask:
         await emit("metadata", to_json({"run_id": str(claim.run_id), "attempt": claim.fence}))
         self._graph = asyncio.current_task()
         try:
-            with writing_as(claim.run_id, claim.fence):
+            with writing_as(claim.run_id, claim.fence, self._show if live else None):
                 return await self._parts.executor.execute(claim, self._control, emit)
         except asyncio.CancelledError:
             if self._stop is None or self._graph is None:
@@ -131,6 +134,13 @@ class RunTask:
             return None
         finally:
             self._graph = None
+
+    async def _show(self) -> None:
+        """What a step showed is stored before its result: a step that counts as done shows nothing any more."""
+        for _ in range(TURNS_TO_SHOW):
+            await asyncio.sleep(0)
+        if self._live:
+            await self._parts.events.flushed(self._live)
 
     async def _settle(self, outcome: Outcome | None) -> Outcome | None:
         if outcome is None:

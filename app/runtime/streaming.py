@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -32,6 +32,9 @@ RETRY_SECONDS = 0.25
 # In case a wake-up was lost with its connection, or the run ended in the moment in which its follower came.
 LOOK_AGAIN_SECONDS = (0.2, 1.0, 5.0)
 
+MOST_REPEATED = 100  # tasks of one step
+CACHED = b',"__metadata__":{"cached":true}}'
+
 
 @dataclass
 class LiveRun:
@@ -39,10 +42,10 @@ class LiveRun:
 
     claim: Claim
     next_id: int
-    shown: bytes | None = None  # the state that an earlier claim showed last
     recent: deque[Event] = field(default_factory=lambda: deque[Event](maxlen=RECENT))  # committed ones
     waiting: int = 0
     followed_elsewhere: bool = False
+    shown: set[tuple[str, bytes]] = field(default_factory=set[tuple[str, bytes]])  # by earlier claims, see _is_repeated
 
 
 class EventLog:
@@ -61,21 +64,18 @@ class EventLog:
 
     async def open(self, claim: Claim, *, accepted_here: bool) -> LiveRun:
         """Continues after the last event of any earlier claim."""
-        last, shown = 0, None
+        live = LiveRun(claim, next_id=1, followed_elsewhere=not accepted_here)
         if not claim.is_first:
             async with self._pool.connection() as connection:
-                last, shown = await run_events.newest(connection, claim.run_id)
-        live = LiveRun(claim, last + 1, shown, followed_elsewhere=not accepted_here)
+                live.next_id += await run_events.newest(connection, claim.run_id)
+                live.shown = _repeatable(await run_events.newest_states(connection, claim.run_id, MOST_REPEATED))
         self._live[claim.run_id] = live
         return live
 
     async def emit(self, live: LiveRun, event: str, data: bytes) -> None:
         """Waits only while too much is not committed yet."""
-        if event == "values" and live.shown is not None:
-            # A graph that is taken up again begins with the state it goes on from, which may have been shown.
-            shown, live.shown = live.shown, None
-            if shown == data:
-                return
+        if live.shown and _is_repeated(live, event, data):
+            return
         self._queue.append((live, Event(live.next_id, event, data)))
         live.next_id += 1
         live.waiting += 1
@@ -186,8 +186,7 @@ class EventLog:
     async def kept(self, run_id: UUID) -> bool:
         """Whether the run's events are in the table still."""
         async with self._pool.connection() as connection:
-            last, _ = await run_events.newest(connection, run_id)
-            return last > 0
+            return await run_events.newest(connection, run_id) > 0
 
     def wake(self, run_id: UUID) -> None:
         """Whoever follows the run in this process looks again."""
@@ -219,3 +218,31 @@ class EventLog:
             if run is None:
                 raise UnknownRun(f"run_id={run_id}: no such run.", field="run_id")
             return (run if run.ended else None), await run_events.after(connection, run_id, after, PAGE)
+
+
+def _repeatable(events: Sequence[Event]) -> set[tuple[str, bytes]]:
+    """Of states the newest, of updates all; `events` are newest first."""
+    found: dict[str, tuple[str, bytes]] = {}
+    for event in events:
+        name = event.event if event.event.startswith("values") else str(event.id)
+        found.setdefault(name, (event.event, event.data))
+    return set(found.values())
+
+
+def _is_repeated(live: LiveRun, event: str, data: bytes) -> bool:
+    """Whether an earlier claim has shown it.
+
+    LangGraph begins a graph that it takes up again with the state it goes on from, and with the results of the present
+    step that it finds stored. These are marked, and were shown before they were stored (see RunTask).
+    """
+    mode = event.partition("|")[0]
+    if mode not in {"values", "updates"}:
+        return False
+    if mode == "updates" and data.endswith(CACHED):
+        data = data.removesuffix(CACHED) + b"}"
+    elif mode == "updates" or (event, data) not in live.shown:
+        live.shown.clear()  # from here on everything is new
+        return False
+    shown = (event, data) in live.shown
+    live.shown.discard((event, data))
+    return shown

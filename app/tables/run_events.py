@@ -61,15 +61,21 @@ async def after(connection: Connection, run_id: UUID, last_id: int, limit: int) 
     return [Event(row["id"], row["event"], bytes(row["data"])) for row in await cursor.fetchall()]
 
 
-async def newest(connection: Connection, run_id: UUID) -> tuple[int, bytes | None]:
-    """The last id used, 0 before any; and the last state that was shown."""
+async def newest(connection: Connection, run_id: UUID) -> int:
+    """The last id used, 0 before any."""
+    query = "SELECT coalesce(max(id), 0) AS id FROM run_events WHERE run_id = %s"
+    return cast("DictRow", await (await connection.execute(query, (run_id,))).fetchone())["id"]
+
+
+async def newest_states(connection: Connection, run_id: UUID, limit: int) -> list[Event]:
+    """The last events about the state, newest first."""
     query = """
-        SELECT
-            (SELECT coalesce(max(id), 0) FROM run_events WHERE run_id = %(run_id)s) AS id,
-            (SELECT data FROM run_events WHERE run_id = %(run_id)s AND event = 'values' ORDER BY id DESC LIMIT 1) AS data
+        SELECT id, event, data FROM run_events
+        WHERE run_id = %s AND (event LIKE 'values%%' OR event LIKE 'updates%%')
+        ORDER BY id DESC LIMIT %s
     """
-    row = cast("DictRow", await (await connection.execute(query, {"run_id": run_id})).fetchone())
-    return row["id"], bytes(row["data"]) if row["data"] is not None else None
+    cursor = await connection.execute(query, (run_id, limit))
+    return [Event(row["id"], row["event"], bytes(row["data"])) for row in await cursor.fetchall()]
 
 
 async def delete_old(connection: Connection, seconds: float) -> int:
