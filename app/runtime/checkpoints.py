@@ -28,10 +28,8 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot  # pyright: ignore[reportPrivateUsage]  the stock saver's own test
 from psycopg import OperationalError
-from psycopg import OperationalError
 from psycopg.errors import DeadlockDetected, SerializationFailure
 from psycopg.rows import DictRow
-from psycopg_pool import PoolTimeout
 from psycopg_pool import PoolTimeout
 
 from app.runtime import checkpoint_statements as statements
@@ -43,8 +41,6 @@ from app.runtime.problems import LeaseLost
 log = logging.getLogger(__name__)
 
 LOST = "The run belongs to another worker, or has ended: nothing more of it is stored here."
-PATIENCE_SECONDS = 10.0  # a lease: by then the claim has ended, and with it whoever waits here
-RETRY_SECONDS = 0.25
 PATIENCE_SECONDS = 10.0  # a lease: by then the claim has ended, and with it whoever waits here
 RETRY_SECONDS = 0.25
 PRUNE_TRIES = 5
