@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from app.failures import Refused
 
@@ -50,11 +50,24 @@ IGNORED = frozenset({"_INTERNAL_docker_tag", "api_version"})
 """They choose a version of LangGraph's own server."""
 
 
+SERVED_OTHERWISE = frozenset({"auth", "checkpointer", "encryption", "http", "store", "webhooks"})
+"""Keys whose absence changes what a client meets; the others say how an image is built."""
+
+
+def refuse_unserved(file: str, content: Mapping[str, object]) -> None:
+    """For a start without an image: refuses what would be served differently from what the file says."""
+    _refuse(file, content, SERVED_OTHERWISE)
+
+
+def _refuse(file: str, content: Mapping[str, object], keys: Collection[str]) -> None:
+    for key, (reason, remedy) in REFUSED.items():
+        if key in keys and content.get(key):
+            raise Refused(f"{file}: {key}: {reason}. {remedy}.")
+
+
 def check_keys(file: str, content: Mapping[str, object]) -> list[str]:
     """Refuses what would be served differently from what the file says; returns what people should know."""
-    for key, (reason, remedy) in REFUSED.items():
-        if content.get(key):
-            raise Refused(f"{file}: {key}: {reason}. {remedy}.")
+    _refuse(file, content, REFUSED)
     _check_python(file, content.get("python_version"))
     _check_distribution(file, content.get("image_distro"))
     if content.get("pip_installer") not in {None, "auto", "pip"}:

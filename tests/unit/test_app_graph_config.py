@@ -171,6 +171,8 @@ def test_a_module_that_fails_or_misses_a_package_says_which(tmp_path: Path) -> N
         ('{"graphs": {"g": "./x.py:y"}, "env": 5}', "env: has to be"),
         ('{"graphs": {"g": "./x.py:y"}, "env": {"": 1}}', "env.=1: not a variable"),
         ('{"graphs": {"g": "./x.py:y"}, "env": {"A": "\\u0000"}}', "env.A="),
+        ('{"graphs": {"g": "./x.py:y"}, "auth": {"path": "./auth.py:auth"}}', "auth: this service would leave"),
+        ('{"graphs": {"g": "./x.py:y"}, "store": {"ttl": {}, "index": {"dims": 3}}}', "store: graphs get no"),
         ('{"graphs": {"g": "./x.py:y"}, "dependencies": "."}', "has to be a list"),
         ('{"graphs": {"g": "./x.py:y"}, "dependencies": ["./missing"]}', "is not a directory"),
         ("[" * 100_000, "is not JSON"),
@@ -208,3 +210,20 @@ def test_no_file_ends_in_anything_but_graphs_or_a_refusal(
     file.write_text(json.dumps(content if "graphs" in content else {**content, "graphs": graphs}))
     with pytest.raises(Refused):
         load_graphs(file)
+
+
+def test_a_dependency_that_is_a_package_itself_is_imported_by_its_name(tmp_path: Path) -> None:
+    """LangGraph's own template lies so: my_agent/agent.py imports my_agent.utils."""
+    name = f"agent_{uuid4().hex}"
+    package = tmp_path / name
+    (package / "parts").mkdir(parents=True)
+    for folder in (package, package / "parts"):
+        (folder / "__init__.py").touch()
+    (package / "parts" / "step.py").write_text("def step(state):\n    return state\n")
+    (package / "agent.py").write_text(
+        f"from langgraph.graph import StateGraph\nfrom {name}.parts.step import step\n"
+        "graph = StateGraph(dict).add_node(step).set_entry_point('step')\n"
+    )
+    file = tmp_path / "langgraph.json"
+    file.write_text(json.dumps({"dependencies": [f"./{name}"], "graphs": {"g": f"./{name}/agent.py:graph"}}))
+    assert list(load_graphs(file)) == ["g"]
