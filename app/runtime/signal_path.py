@@ -40,7 +40,7 @@ class SignalPath(ABC):
         self._events = events
         self._check_seconds = check_seconds  # a path that died silently is found within twice this time
         self._broken: asyncio.Future[None] | None = None
-        self._said_away = False
+        self._said = ""  # why it is away, as the log has it already
         self.reason: str | None = "not connected yet"
 
     @abstractmethod
@@ -79,17 +79,18 @@ class SignalPath(ABC):
     async def _hold(self, broken: asyncio.Future[None]) -> None:
         duties = [asyncio.create_task(duty) for duty in self._duties()]
         self.reason = None
-        if self._said_away:
+        if self._said:
             log.info("wake-ups go through %s again", self.name)
-        self._said_away = False
+        self._said = ""
         self._events.opened(self)
         try:
             ended, _ = await asyncio.wait([*duties, broken], return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()
+        except Exception as failure:
+            self._lose(failure)
+            raise
         finally:
-            for duty in duties:
-                duty.cancel()
-            await asyncio.gather(*duties, return_exceptions=True)
+            await end(duties)
 
     def _fail(self, failure: Exception) -> None:
         """Called where a failure is seen first: from here on nothing is entrusted to the path."""
@@ -100,11 +101,21 @@ class SignalPath(ABC):
 
     def _lose(self, failure: Exception) -> None:
         was_open, self.reason = self.is_open, type(failure).__name__
-        if not self._said_away:
-            # Only errors whose text cannot quote a connection string.
-            text = str(failure).strip() if isinstance(failure, OperationalError | ValkeyError | OSError) else ""
+        # Only errors whose text cannot quote a connection string.
+        text = str(failure).strip() if isinstance(failure, OperationalError | ValkeyError | OSError) else ""
+        if self._said != self.reason + text:
             fields = {"path": self.name, "error": self.reason, "reason": text}
             log.warning("wake-ups cannot go through %s", self.name, extra={"fields": fields})
-            self._said_away = True
+            self._said = self.reason + text
         if was_open:
             self._events.lost(self)
+
+
+async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels until they have ended: wait_for of Python 3.11 may swallow a cancellation (python/cpython#86296)."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.1)
+    await asyncio.gather(*tasks, return_exceptions=True)

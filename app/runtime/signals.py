@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from app.runtime.postgres_signals import PostgresPath
-from app.runtime.signal_path import Events, SignalPath
+from app.runtime.signal_path import Events, SignalPath, end
 from app.runtime.valkey_connection import ValkeyConnection
 from app.runtime.valkey_signals import ValkeyPath
 
@@ -65,9 +65,7 @@ class Signals:
         self._work.set()
         await asyncio.wait(self._tasks[-1:], timeout=CLOSE_SECONDS)
         self._postgres.cut()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._tasks = []
 
     def publish(self, *topics: str) -> None:

@@ -17,7 +17,6 @@ PORT = 6379
 TOKEN_SECONDS = 900
 
 CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -94,14 +93,14 @@ async def open_connection(valkey: ValkeyConnection) -> Connection:
         "username": valkey.user,
         "password": password,
         "client_name": "langgraph-agent",
-        "socket_connect_timeout": CONNECT_SECONDS,
-        "socket_timeout": ANSWER_SECONDS,
+        "socket_timeout": None,  # whoever waits for an answer says how long
         "socket_keepalive": True,
     }
     # The client's default is to take any valid certificate, of whatever host.
     connection = SSLConnection(ssl_check_hostname=True, **arguments) if valkey.tls else Connection(**arguments)
     try:
-        await connection.connect()
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await connection.connect()
     except BaseException:
         await connection.disconnect(nowait=True)
         raise

@@ -15,6 +15,8 @@ from valkey.exceptions import ConnectionError as NotConnected
 from app.runtime.signal_path import BATCH, Events, SignalPath
 from app.runtime.valkey_connection import ValkeyConnection, open_connection
 
+ANSWER_SECONDS = 2.0  # until then a publication waits; later it takes the other path
+
 CHANNEL = "agent:signals"  # the service's user may use keys and channels agent:* only (infra/aws/cache.py)
 
 
@@ -50,9 +52,10 @@ class ValkeyPath(SignalPath):
             stack.push_async_callback(partial(for_listening.disconnect, nowait=True))
             self._speaking = await open_connection(self._valkey)
             stack.push_async_callback(partial(self._speaking.disconnect, nowait=True))
-            await for_listening.send_command("SUBSCRIBE", CHANNEL, self._own)
-            for _ in (CHANNEL, self._own):
-                await for_listening.read_response()
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await for_listening.send_command("SUBSCRIBE", CHANNEL, self._own)
+                for _ in (CHANNEL, self._own):
+                    await for_listening.read_response()
             self._listening = for_listening
             yield
 
@@ -76,7 +79,7 @@ class ValkeyPath(SignalPath):
             await asyncio.sleep(self._check_seconds)
 
     async def _command(self, *words: str | bytes | int) -> None:
-        async with self._one_command:
+        async with self._one_command, asyncio.timeout(ANSWER_SECONDS):
             if self._speaking is None or not self._speaking.is_connected:
                 raise NotConnected("the connection is closed")
             await self._speaking.send_command(*words)

@@ -23,23 +23,32 @@ class Proxy:
     connect: Callable[[], Awaitable[Streams]]
     port: int = field(default_factory=free_port)
     _server: asyncio.Server | None = field(default=None, init=False)
-    _writers: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter], init=False)
+    _connections: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = field(init=False, default_factory=list)
+    _serving: set[asyncio.Task[None]] = field(init=False, default_factory=set[asyncio.Task[None]])
     _silent: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter], init=False)
 
     async def up(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def down(self) -> None:
         """Refuses new connections and closes those that there are."""
         if self._server is not None:
             self._server.close()
         self._server = None
-        for writer in self._writers:
-            writer.close()
+        for pair in self._connections:
+            for writer in pair:
+                writer.close()
+        self._connections.clear()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
-    def silence(self) -> None:
-        """The connections of now stay open and say nothing any more; later ones work."""
-        self._silent |= self._writers
+    def silence(self, first: int | None = None) -> None:
+        """The connections of now, or the first few of them, stay open and say nothing any more; later ones work."""
+        self._silent |= {writer for pair in self._connections[:first] for writer in pair}
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -47,8 +56,13 @@ class Proxy:
         except OSError:
             writer.close()
             return
-        self._writers |= {writer, onward[1]}
-        await asyncio.gather(self._pump(reader, onward[1]), self._pump(onward[0], writer))
+        if self._server is None:  # it went down meanwhile
+            writer.close()
+            onward[1].close()
+            return
+        self._connections.append((writer, onward[1]))
+        pumps = self._pump(reader, onward[1]), self._pump(onward[0], writer)
+        await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,16 +21,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from valkey.exceptions import ValkeyError
 
 from app.runtime import signals as signals_module
 from app.runtime.signals import LONGEST_TOPIC_BYTES, MOST_UNSENT, Signals
-from app.runtime.valkey_connection import ValkeyConnection
+from app.runtime.valkey_connection import ValkeyConnection, open_connection
 from app.settings import CHECKOUT
 from tests.service.backends import RedisServer, free_port, redis_server
 from tests.service.proxy import proxy_before_database, proxy_before_port
 from tests.service.waiting import eventually
 
 pytestmark = pytest.mark.anyio
+
+NEVER = 3600.0  # no check of an idle connection helps a test that is not about it
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,12 @@ def redis() -> Generator[RedisServer]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def _settled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wake-ups that follow a start are over before a test looks."""
+    monkeypatch.setattr(signals_module, "SETTLE_SECONDS", 0.05)
+
+
 @pytest.fixture
 def _known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A path is trusted as soon as it is open, without the time in which NOTIFY is used too."""
@@ -56,7 +66,7 @@ def reached(server: RedisServer) -> ValkeyConnection:
 
 @asynccontextmanager
 async def process(
-    database_url: str, valkey: ValkeyConnection | None = None, check_seconds: float = 4.0
+    database_url: str, valkey: ValkeyConnection | None = None, check_seconds: float = NEVER
 ) -> AsyncGenerator[Signals]:
     """The signals of one process, wherever their paths lead."""
     signals = Signals(lambda: database_url, valkey, check_seconds)
@@ -78,7 +88,7 @@ async def two_processes(
 
 async def healthy(*all_signals: Signals) -> None:
     await eventually(lambda: not any(signals.reason_degraded() for signals in all_signals))
-    await asyncio.sleep(0.05)  # the events that opening sets are set in the same turn or the next
+    await asyncio.sleep(0.25)  # what opening wakes is awake by then
 
 
 async def woken(event: asyncio.Event, seconds: float = 10) -> None:
@@ -111,9 +121,11 @@ async def notifications(database_url: str) -> AsyncGenerator[list[str]]:
                 payloads.append(notice.payload)
 
         listening = asyncio.create_task(listen())
-        yield payloads
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        try:
+            yield payloads
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
 
 async def test_a_waiter_in_the_same_process_is_woken_at_once_without_any_server() -> None:
@@ -186,6 +198,44 @@ async def test_ones_own_publication_does_not_wake_a_second_time_when_it_comes_ba
             assert not event.is_set()
 
 
+@pytest.mark.parametrize("with_valkey", [False, True], ids=["PostgreSQL", "Valkey"])
+@pytest.mark.usefixtures("_known_at_once")
+async def test_two_busy_processes_hear_each_other_to_the_last_word(
+    database_url: str, redis: RedisServer, with_valkey: bool
+) -> None:
+    async with two_processes(database_url, reached(redis) if with_valkey else None) as pair:
+        for number in range(200):
+            topic = f"word:{number}"
+            with pair[0].subscribe(topic + ":1") as first, pair[1].subscribe(topic + ":0") as second:
+                pair[0].publish(topic + ":0")
+                await asyncio.sleep(0.0005 * (number % 4))
+                pair[1].publish(topic + ":1")
+                await asyncio.gather(woken(first), woken(second))
+
+
+async def test_a_notification_right_behind_the_answer_to_a_statement_is_not_left_lying(database_url: str) -> None:
+    async with process(database_url) as here:
+        await healthy(here)
+        with here.subscribe("t") as event, psycopg.connect(database_url, autocommit=True) as elsewhere:
+            here.publish("some statement")
+            for _ in range(4):
+                await asyncio.sleep(0)  # it is on its way to the server
+            # The event loop stands still: its answer and the notification come to lie in the socket together.
+            elsewhere.execute("SELECT pg_notify('agent_signals', %s)", ("0" * 32 + "t",))
+            time.sleep(0.2)  # noqa: ASYNC251  to stand still is the point
+            await woken(event)
+
+
+async def test_an_idle_process_stays_connected(
+    database_url: str, redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with process(database_url, reached(redis), check_seconds=0.1) as one:
+        await healthy(one)
+        caplog.clear()
+        await asyncio.sleep(1)
+        assert "wake-ups" not in said(caplog)
+
+
 async def test_what_a_process_publishes_right_before_its_end_is_heard(database_url: str) -> None:
     program = (
         "import asyncio, sys\n"
@@ -254,13 +304,16 @@ async def test_a_connection_that_died_without_a_word_is_found_and_replaced(datab
             assert event.is_set()
 
 
-async def test_a_valkey_that_died_without_a_word_is_found_and_replaced(database_url: str, redis: RedisServer) -> None:
+@pytest.mark.parametrize("silent", [1, 2], ids=["the listening connection", "both connections"])
+async def test_a_valkey_that_died_without_a_word_is_found_and_replaced(
+    database_url: str, redis: RedisServer, silent: int
+) -> None:
     async with proxy_before_port(redis.port) as proxy:
         through_proxy = ValkeyConnection("127.0.0.1", proxy.port, tls=False)
         async with process(database_url, through_proxy, check_seconds=0.3) as one:
             await healthy(one)
             with one.subscribe("t") as event:
-                proxy.silence()
+                proxy.silence(silent)
                 await eventually(lambda: "Valkey" in (one.reason_degraded() or ""), 5)
                 await healthy(one)
                 assert event.is_set()
@@ -308,7 +361,6 @@ async def test_a_process_that_does_not_hear_valkey_is_told_by_one_that_does(
     database_url: str, redis: RedisServer, its_valkey: ValkeyConnection | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signals_module, "TELL_SECONDS", 0.1)
-    monkeypatch.setattr(signals_module, "SETTLE_SECONDS", 0.1)
     monkeypatch.setattr(signals_module, "BELIEVED_SECONDS", 0.0)
     async with process(database_url, reached(redis)) as one:
         await healthy(one)
@@ -319,6 +371,32 @@ async def test_a_process_that_does_not_hear_valkey_is_told_by_one_that_does(
             with without.subscribe("t") as event:
                 one.publish("t")
                 await woken(event)
+
+
+async def test_a_process_that_starts_uses_every_path_until_it_knows_who_does_not_hear_valkey(
+    database_url: str, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with process(database_url) as without:
+        await healthy(without)
+        monkeypatch.setattr(signals_module, "TELL_SECONDS", NEVER)
+        async with process(database_url, reached(redis)) as new:
+            await healthy(new)
+            with without.subscribe("t") as event:
+                new.publish("t")
+                await woken(event)
+
+
+async def test_losing_valkey_wakes_everybody_at_once_and_again_when_the_others_know(
+    database_url: str, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with process(database_url, reached(redis)) as one:
+        await healthy(one)
+        monkeypatch.setattr(signals_module, "SETTLE_SECONDS", 1.0)
+        with one.subscribe("t") as event:
+            redis.kill()
+            await woken(event)
+            event.clear()
+            await woken(event)
 
 
 async def test_a_valkey_that_is_no_primary_any_more_is_not_trusted(database_url: str, redis: RedisServer) -> None:
@@ -372,14 +450,11 @@ SERVICE_USER = (
 )
 
 
-@pytest.mark.parametrize("name_in_certificate", ["localhost", "another-host"])
-async def test_a_token_of_iam_goes_only_to_the_host_of_the_certificate_and_needs_no_more_rights_than_granted(
-    database_url: str,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    name_in_certificate: str,
-) -> None:
+@contextmanager
+def redis_of_elasticache(
+    folder: Path, name_in_certificate: str, monkeypatch: pytest.MonkeyPatch
+) -> Generator[ValkeyConnection]:
+    """A Redis by TLS alone, whose certificate is trusted; how to reach it with a token of IAM."""
     certificate, key = make_certificate(folder, name_in_certificate)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an-id")
@@ -388,17 +463,29 @@ async def test_a_token_of_iam_goes_only_to_the_host_of_the_certificate_and_needs
     tls = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"]
     arguments = ["--port", "0", "--tls-port", port, *tls, "--user", *SERVICE_USER.split(), "--user", "default", "off"]
     with redis_server([str(argument) for argument in arguments], port):
-        cache = ValkeyConnection("localhost", port, user="agent", iam_cache="our-cache", iam_region="eu-central-1")
-        async with process(database_url, cache) as one, process(database_url, cache) as other:
-            if name_in_certificate == "localhost":
-                await healthy(one, other)
-                with other.subscribe("t") as event:
-                    one.publish("t")
-                    await woken(event)
-            else:
-                await eventually(lambda: "certificate is not valid for 'localhost'" in said(caplog))
-                assert "Valkey" in (one.reason_degraded() or "")
+        yield ValkeyConnection("localhost", port, user="agent", iam_cache="our-cache", iam_region="eu-central-1")
+
+
+async def test_signed_in_with_a_token_the_rights_that_the_platform_grants_are_enough(
+    database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with redis_of_elasticache(folder, "localhost", monkeypatch) as cache:
+        async with two_processes(database_url, cache) as (one, other):
+            with other.subscribe("t") as event:
+                one.publish("t")
+                await woken(event)
     assert "X-Amz-Signature" not in said(caplog)
+
+
+async def test_a_token_is_not_sent_to_a_host_with_the_certificate_of_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        redis_of_elasticache(folder, "another-host", monkeypatch) as cache,
+        pytest.raises(ValkeyError, match="certificate is not valid for 'localhost'"),
+    ):
+        await open_connection(cache)
 
 
 def make_certificate(folder: Path, host: str) -> tuple[Path, Path]:
