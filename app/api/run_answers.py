@@ -26,6 +26,8 @@ HEARTBEAT_SECONDS = 5.0
 
 FIRST_OF_GRAPH = 2  # event 1 only says which attempt this is
 
+TAKEN_BACK = {"error": "rolled_back", "message": "The run was taken back."}
+
 JSON = "application/json"
 SSE_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -86,7 +88,7 @@ async def _frames(service: Service, run_id: UUID, after: int, modes: frozenset[s
                     yield _frame("error", to_json(item.error))
                 yield _frame("end", b"null")
     except UnknownRun:
-        yield _frame("error", to_json({"error": "rolled_back", "message": "The run was taken back."}))
+        yield _frame("error", to_json(TAKEN_BACK))
     finally:
         metrics.streams_open.dec()
 
@@ -98,7 +100,7 @@ async def json_answer(service: Service, accepted: Accepted) -> Response:
     waiting = asyncio.ensure_future(service.results.of(accepted))
     done, _ = await asyncio.wait((waiting,), timeout=AT_ONCE_SECONDS)
     if done and not isinstance(waiting.exception(), HandedOver):
-        return Response(to_json(body_of(waiting.result())), media_type=JSON, headers=told)
+        return Response(_answer(waiting), media_type=JSON, headers=told)
     return StreamingResponse(_slowly(waiting), media_type=JSON, headers=told)
 
 
@@ -108,12 +110,16 @@ async def _slowly(waiting: asyncio.Future[Result]) -> AsyncGenerator[bytes]:
         while not waiting.done():
             yield b" "
             await asyncio.wait((waiting,), timeout=HEARTBEAT_SECONDS)
-        try:
-            yield to_json(body_of(waiting.result()))
-        except UnknownRun as problem:
-            yield to_json({"__error__": {"error": "rolled_back", "message": problem.message}})
+        yield _answer(waiting)
     finally:
         waiting.cancel()
+
+
+def _answer(ended: asyncio.Future[Result]) -> bytes:
+    try:
+        return to_json(body_of(ended.result()))
+    except UnknownRun:
+        return to_json({"__error__": TAKEN_BACK})
 
 
 def body_of(result: Result) -> Any:
