@@ -140,8 +140,10 @@ def test_two_services_share_a_laptop_database_and_the_last_one_stops_it(services
     eventually_sync(lambda: not database.is_running())
 
 
-def test_sigterm_finishes_the_run_in_progress_and_refuses_new_ones_meanwhile(services: Services) -> None:
-    service = services.start(config=STEPWISE)
+def test_sigterm_ends_the_step_in_progress_and_the_next_start_goes_on_with_all_that_was_accepted(
+    services: Services,
+) -> None:
+    service = services.start("first", config=STEPWISE)
     reached, release = services.folder / "reached", services.folder / "release"
     body = {"thread_id": "t", "input": {"reached": str(reached), "release": str(release)}}
     with ThreadPoolExecutor() as pool:
@@ -151,12 +153,19 @@ def test_sigterm_finishes_the_run_in_progress_and_refuses_new_ones_meanwhile(ser
         eventually_sync(lambda: service.get("/ready").status_code == 503)
         assert service.get("/ready").json()["checks"]["process"] == {"ok": False, "reason": "stopping"}
         assert service.get("/health").status_code == 200
-        refused = service.post("/workflow/execute", {"input": {"steps": []}})
-        assert refused.status_code == 503
-        assert int(refused.headers["retry-after"]) > 0
+        late = {"assistant_id": "stepwise", "input": {"steps": ["late"]}, "if_not_exists": "create"}
+        accepted = service.post("/threads/late/runs", late)
+        assert (accepted.status_code, accepted.json()["status"]) == (200, "pending")
         release.touch()
-        assert held.result().json()["result"]["steps"] == ["first", "middle", "last"]
+        handed_over = held.result()
+        assert (handed_over.status_code, handed_over.json()["error"]["code"]) == (503, "handed_over")
+        assert int(handed_over.headers["retry-after"]) > 0
     assert service.process.wait(30) == 0
+
+    second = services.start("second", config=STEPWISE)
+    assert second.get(handed_over.headers["location"]).json()["steps"] == ["first", "middle", "last"]
+    joined = second.get(f"/threads/late/runs/{accepted.json()['run_id']}/join")
+    assert joined.json()["steps"] == ["late", "first", "middle", "last"]
 
 
 def test_a_run_that_outlasts_the_drain_is_cut_and_its_finished_steps_are_kept(services: Services) -> None:
@@ -206,11 +215,11 @@ def test_metrics_have_a_port_of_their_own_when_asked(services: Services) -> None
 
 def test_a_database_of_newer_code_is_refused_with_exit_code_four(services: Services, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("CREATE TABLE checkpoint_migrations (v integer PRIMARY KEY)")
-        connection.execute("INSERT INTO checkpoint_migrations VALUES (99)")
+        connection.execute("CREATE TABLE agent_migrations (version integer, compatible_from integer)")
+        connection.execute("INSERT INTO agent_migrations VALUES (99, 99)")
     refused = services.command("serve", database_url=database_url)
     assert refused.returncode == 4
-    assert "checkpoint_migrations is at version 99" in refused.stderr
+    assert "the database needs code of schema version 99" in refused.stderr
 
 
 @pytest.mark.parametrize(("name", "content"), [("PG_VERSION", "17\n"), ("photos.zip", "x")])
