@@ -61,11 +61,6 @@ class PostgresPath(SignalPath):
         """Asks every process to use NOTIFY too, since this one would not hear it otherwise."""
         return await self._tell(WITHOUT_VALKEY, [self._sender])
 
-    def cut(self) -> None:
-        """Ends the connection without a word: its other side may never answer."""
-        if self._link is not None:
-            self._link.cut()
-
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[None]:
         named = {**CONNECTION, "application_name": "langgraph-agent signals"}
@@ -115,7 +110,6 @@ class PostgresPath(SignalPath):
             finally:
                 deadline.cancel()
             loop.add_reader(link.descriptor.fileno(), self._read, link)
-            self._read(link)  # what came right behind the answer is in the buffer already
 
     def _read(self, link: _Link) -> None:
         """Takes the notifications that arrived while no statement was running."""

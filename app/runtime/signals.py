@@ -64,7 +64,6 @@ class Signals:
         self._closing = True
         self._work.set()
         await asyncio.wait(self._tasks[-1:], timeout=CLOSE_SECONDS)
-        self._postgres.cut()
         await end(self._tasks)
         self._tasks = []
 

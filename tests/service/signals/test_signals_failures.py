@@ -11,7 +11,7 @@ import pytest
 import valkey
 
 from app.runtime import signals as signals_module
-from app.runtime.signals import MOST_UNSENT
+from app.runtime.signals import MOST_UNSENT, Signals
 from app.runtime.valkey_connection import ValkeyConnection
 from tests.service.backends import RedisServer, free_port
 from tests.service.proxy import proxy_before_database, proxy_before_port
@@ -93,6 +93,21 @@ async def test_a_connection_that_died_without_a_word_is_found_and_replaced(datab
             await eventually(lambda: one.reason_degraded() is not None, 5)
             await healthy(one)
             assert event.is_set()
+
+
+async def test_a_process_ends_although_its_servers_do_not_answer(database_url: str, redis: RedisServer) -> None:
+    async with (
+        proxy_before_database(database_url) as (database, through_proxy),
+        proxy_before_port(redis.port) as cache,
+    ):
+        signals = Signals(lambda: through_proxy, ValkeyConnection("127.0.0.1", cache.port, tls=False), NEVER)
+        await signals.open()
+        await healthy(signals)
+        database.silence()
+        cache.silence()
+        signals.publish("t")
+        async with asyncio.timeout(5):
+            await signals.close()
 
 
 @pytest.mark.parametrize("silent", [1, 2], ids=["the listening connection", "both connections"])
