@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,8 @@ import orjson
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
+from app.api.dependencies import ERRORS
+from app.api.errors import ErrorBody
 from app.runtime.problems import HandedOver, UnknownRun
 from app.runtime.results import Result
 from app.runtime.run_queue import Accepted
@@ -38,10 +41,27 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
 
-EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Events as they happen.", "content": {EventStream.media_type: {}}}
+# For the OpenAPI document, which knows one media type a route: the errors of a stream are JSON all the same.
+_ERROR = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}}}
+FOLLOWED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "headers": {
+            "Content-Location": {"description": "The run.", "schema": {"type": "string"}},
+            "Location": {
+                "description": "Where to ask again when the connection is lost.",
+                "schema": {"type": "string"},
+            },
+        }
+    }
 }
-"""For the OpenAPI document; as a route's response class it would turn the errors into events as well."""
+EVENTS: dict[int | str, dict[str, Any]] = {
+    **{status: {"description": HTTPStatus(int(status)).phrase, "content": _ERROR} for status in ERRORS},
+    200: {
+        "description": "Events as they happen, with ids to take the stream up again.",
+        "content": {EventStream.media_type: {"schema": {"type": "string"}}},
+        **FOLLOWED[200],
+    },
+}
 
 
 def run_path(thread_id: str, run_id: UUID) -> str:

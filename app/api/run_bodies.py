@@ -10,8 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from app.api.state_bodies import AnyCheckpoint, CheckpointRequest
 from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text, refuse_unstorable, unsupported
+from app.runtime.assistants import Assistant
 from app.runtime.run import Durability, NewRun, Priority, Run, RunRequest, Strategy
-from app.runtime.threads import GRAPH_KEY
 
 TEMPORARY_THREAD_SECONDS = 120  # a stateless run's result can be fetched for as long after a lost connection
 
@@ -123,17 +123,16 @@ class RunBody(SdkBody):
             timeout_seconds=self.timeout_seconds,
         )
 
-    def run(self, thread_id: str, graph_id: str, *, recorded: bool, idempotency_key: str | None) -> NewRun:
+    def run(self, thread_id: str, assistant: Assistant, *, recorded: bool, idempotency_key: str | None) -> NewRun:
         """A run on a thread that the client names."""
         return NewRun(
             run_id=uuid4(),
             thread_id=thread_id,
-            graph_id=graph_id,
-            assistant_id=self.assistant_id,
+            graph_id=assistant.graph_id,
+            assistant_id=str(assistant.assistant_id),
             request=self.request(),
             metadata=self.metadata,
-            # Browser clients find a user's threads by either (Agent Chat UI searches for them).
-            thread_metadata={GRAPH_KEY: graph_id, "assistant_id": self.assistant_id},
+            thread_metadata=assistant.thread_metadata,
             strategy=self.multitask_strategy,
             priority=self.priority,
             after_seconds=self.after_seconds,

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Response
 
 from app.api.dependencies import ERRORS, ReadyService
-from app.api.run_answers import EVENTS, EventStream, headers, json_answer, stream_answer
+from app.api.run_answers import EVENTS, FOLLOWED, EventStream, headers, json_answer, stream_answer
 from app.api.run_bodies import ExistingRun, RunBody
 from app.api.values import ThreadId
 from app.runtime.run import Status
@@ -31,10 +31,10 @@ LastEventId = Annotated[str | None, Header(max_length=64)]
 
 
 async def _accept(service: Service, thread_id: str, body: RunBody, key: str | None, *, recorded: bool) -> Accepted:
-    graph_id = service.graphs.of_assistant(body.assistant_id)
+    assistant = service.assistants.get(body.assistant_id)
     if address := body.checkpoint_address():
         await service.threads.require_checkpoint(thread_id, address)
-    return await service.queue.accept(body.run(thread_id, graph_id, recorded=recorded, idempotency_key=key))
+    return await service.queue.accept(body.run(thread_id, assistant, recorded=recorded, idempotency_key=key))
 
 
 @router.post("", operation_id="create_run")
@@ -51,7 +51,7 @@ async def create(
     return ExistingRun.of(accepted.run)
 
 
-@router.post("/wait", operation_id="wait_for_run")
+@router.post("/wait", operation_id="wait_for_run", responses=FOLLOWED)
 async def wait(
     thread_id: ThreadId, body: RunBody, service: ReadyService, idempotency_key: IdempotencyKey = None
 ) -> Response:
@@ -59,7 +59,7 @@ async def wait(
     return await json_answer(service, await _accept(service, thread_id, body, idempotency_key, recorded=False))
 
 
-@router.post("/stream", operation_id="stream_run", response_model=None, responses=EVENTS)
+@router.post("/stream", operation_id="stream_run", response_class=EventStream, response_model=None, responses=EVENTS)
 async def stream(
     thread_id: ThreadId, body: RunBody, service: ReadyService, idempotency_key: IdempotencyKey = None
 ) -> EventStream:
@@ -87,14 +87,20 @@ async def get(thread_id: ThreadId, run_id: UUID, service: ReadyService) -> Exist
     return ExistingRun.of(await service.results.get(thread_id, run_id))
 
 
-@router.get("/{run_id}/join", operation_id="join_run")
+@router.get("/{run_id}/join", operation_id="join_run", responses=FOLLOWED)
 async def join(thread_id: ThreadId, run_id: UUID, service: ReadyService) -> Response:
     """Waits for the run's end and answers with the thread's values."""
     run = await service.results.get(thread_id, run_id)
     return await json_answer(service, Accepted(run, new=False))
 
 
-@router.get("/{run_id}/stream", operation_id="join_run_stream", response_model=None, responses=EVENTS)
+@router.get(
+    "/{run_id}/stream",
+    operation_id="join_run_stream",
+    response_class=EventStream,
+    response_model=None,
+    responses=EVENTS,
+)
 async def join_stream(
     thread_id: ThreadId,
     run_id: UUID,
@@ -108,7 +114,12 @@ async def join_stream(
     return stream_answer(service, thread_id, run_id, after, _shown(stream_mode))
 
 
-@router.post("/{run_id}/cancel", operation_id="cancel_run", status_code=202)
+@router.post(
+    "/{run_id}/cancel",
+    operation_id="cancel_run",
+    status_code=202,
+    responses={204: {"description": "Ended, as waited for."}},
+)
 async def cancel(
     thread_id: ThreadId,
     run_id: UUID,

@@ -8,7 +8,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Response
 
 from app.api.dependencies import ERRORS, ReadyService
-from app.api.run_answers import EVENTS, EventStream, headers, json_answer, stream_answer
+from app.api.run_answers import EVENTS, FOLLOWED, EventStream, headers, json_answer, stream_answer
 from app.api.run_bodies import ExistingRun, StatelessRunBody
 from app.api.runs import IdempotencyKey
 from app.runtime.run_queue import Accepted
@@ -18,8 +18,8 @@ router = APIRouter(prefix="/runs", tags=["stateless runs"], responses=ERRORS)
 
 
 async def _accept(service: Service, body: StatelessRunBody, key: str | None, *, recorded: bool) -> Accepted:
-    graph_id = service.graphs.of_assistant(body.assistant_id)
-    new = body.run(str(uuid4()), graph_id, recorded=recorded, idempotency_key=key)
+    assistant = service.assistants.get(body.assistant_id)
+    new = body.run(str(uuid4()), assistant, recorded=recorded, idempotency_key=key)
     return await service.queue.accept(replace(new, create_thread=True, thread_ttl_seconds=body.ttl_seconds))
 
 
@@ -33,13 +33,15 @@ async def create(
     return ExistingRun.of(run)
 
 
-@router.post("/wait", operation_id="wait_for_stateless_run")
+@router.post("/wait", operation_id="wait_for_stateless_run", responses=FOLLOWED)
 async def wait(body: StatelessRunBody, service: ReadyService, idempotency_key: IdempotencyKey = None) -> Response:
     """Accepts a run and answers with its values when it has ended."""
     return await json_answer(service, await _accept(service, body, idempotency_key, recorded=False))
 
 
-@router.post("/stream", operation_id="stream_stateless_run", response_model=None, responses=EVENTS)
+@router.post(
+    "/stream", operation_id="stream_stateless_run", response_class=EventStream, response_model=None, responses=EVENTS
+)
 async def stream(body: StatelessRunBody, service: ReadyService, idempotency_key: IdempotencyKey = None) -> EventStream:
     """Accepts a run and answers with its events as they happen."""
     run = (await _accept(service, body, idempotency_key, recorded=True)).run

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 
 from app.api.dependencies import ERRORS, ReadyService
 from app.api.errors import error_response
-from app.api.run_answers import headers
+from app.api.run_answers import FOLLOWED, headers
 from app.api.runs import IdempotencyKey
 from app.api.schemas import ExecuteRequest, ExecuteResponse
 from app.runtime.execution import INTERRUPT
@@ -22,20 +22,22 @@ router = APIRouter(prefix="/workflow", tags=["workflow"], responses=ERRORS)
 FAILURES = {"invalid_input": 422, "run_timeout": 504}  # any other failure of a run is 500
 
 
-@router.post("/execute", operation_id="execute", response_model=ExecuteResponse)
+@router.post("/execute", operation_id="execute", response_model=ExecuteResponse, responses=FOLLOWED)
 async def execute(request: ExecuteRequest, service: ReadyService, idempotency_key: IdempotencyKey = None) -> Response:
     """Runs a graph on a thread and answers with its result.
 
     A thread takes one run at a time: while one is in progress another gets 409 with Retry-After.
     """
     name = await service.threads.graph_for(request.thread_id, request.graph)
+    assistant = service.assistants.get(name)
     accepted = await service.queue.accept(
         NewRun(
             run_id=uuid4(),
             thread_id=request.thread_id or str(uuid4()),
             graph_id=name,
-            assistant_id=name,
+            assistant_id=str(assistant.assistant_id),
             request=RunRequest(input=request.input),
+            thread_metadata=assistant.thread_metadata,
             strategy="reject",
             priority=request.priority,
             idempotency_key=idempotency_key,

@@ -19,6 +19,7 @@ from app.runtime.graph_config import AnyGraph
 from app.runtime.graph_schemas import Describable, Schemas, schemas_of
 from app.runtime.graphs import Graphs, assistant_of
 from app.runtime.problems import InvalidInput
+from app.runtime.threads import GRAPH_KEY
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,11 @@ class Assistant:
     version: int
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def thread_metadata(self) -> dict[str, str]:
+        """What a thread's metadata says of it: browser clients find their threads by either."""
+        return {GRAPH_KEY: self.graph_id, "assistant_id": str(self.assistant_id)}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from app.tables.threads import Connection, Search, Thread
 
 GRAPH_KEY = "graph_id"  # the ecosystem's name for it in a checkpoint's metadata
 RETRY_SECONDS = 2
+READS_AT_ONCE = 4  # for one search: a page of 1,000 threads must leave connections to others
 
 
 def thread_config(thread_id: str, checkpoint: Mapping[str, Any] | None = None) -> RunnableConfig:
@@ -107,11 +108,12 @@ class Threads:
     async def states(self, found: Sequence[Thread]) -> dict[str, StateSnapshot]:
         """The states of several threads; those of a graph that is not served here any more are left out."""
         served = [thread for thread in found if thread.graph_id and self._graphs.serves(thread.graph_id)]
-        snapshots = await asyncio.gather(*(self._state_of(thread) for thread in served))
+        few = asyncio.Semaphore(READS_AT_ONCE)
+        snapshots = await asyncio.gather(*(self._state_of(thread, few) for thread in served))
         return {thread.thread_id: snapshot for thread, snapshot in zip(served, snapshots, strict=True)}
 
-    async def _state_of(self, thread: Thread) -> StateSnapshot:
-        async with self._open(thread) as graph:
+    async def _state_of(self, thread: Thread, few: asyncio.Semaphore) -> StateSnapshot:
+        async with few, self._open(thread) as graph:
             return await graph.aget_state(thread_config(thread.thread_id))
 
     async def require_checkpoint(self, thread_id: str, checkpoint: Mapping[str, Any]) -> None:

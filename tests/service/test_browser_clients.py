@@ -110,7 +110,8 @@ async def test_a_chat_makes_a_thread_streams_tokens_and_finds_the_thread_again(b
     tokens = [data[0]["content"] for _, event, data in events if event == "messages"]
     assert "".join(tokens) == ANSWER
 
-    for wanted in ({"graph_id": "talk"}, {"assistant_id": "talk"}):
+    talk = (await browser.get("/assistants/talk")).json()["assistant_id"]
+    for wanted in ({"graph_id": "talk"}, {"assistant_id": talk}):
         found = await browser.post("/threads/search", json={"metadata": wanted, "limit": 1000})
         rows = {row["thread_id"]: row for row in found.json()}
         assert rows[thread_id]["values"]["messages"][-1]["content"] == ANSWER

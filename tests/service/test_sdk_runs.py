@@ -25,6 +25,10 @@ async def new_thread(sdk: Sdk) -> str:
     return (await sdk.threads.create())["thread_id"]
 
 
+async def id_of(sdk: Sdk, graph: str) -> str:
+    return (await sdk.assistants.get(graph))["assistant_id"]
+
+
 def held(folder: Path) -> Any:
     """An input whose run waits in the middle for the file `release`, and says so by the file `reached`."""
     return {"reached": str(folder / "reached"), "release": str(folder / "release")}
@@ -42,11 +46,25 @@ async def test_a_created_run_is_executed_without_anybody_waiting_and_joined_late
     thread_id = await new_thread(sdk)
     made = await sdk.runs.create(thread_id, "talk", input=HELLO, metadata={"user": "ada"})
     assert made["status"] in {"pending", "running"}
-    assert (made["assistant_id"], made["metadata"]) == ("talk", {"user": "ada"})
+    assert (made["assistant_id"], made["metadata"]) == (await id_of(sdk, "talk"), {"user": "ada"})
     values = await sdk.runs.join(thread_id, made["run_id"])
     assert values["messages"][-1]["content"] == ANSWER
     ended = await sdk.runs.get(thread_id, made["run_id"])
     assert (ended["status"], ended["created_at"]) == ("success", made["created_at"])
+
+
+async def test_the_answer_of_a_slow_run_comes_when_it_has_ended(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    told: list[RunCreateMetadata] = []
+    waiting = asyncio.create_task(sdk.runs.wait(thread_id, "steps", input=held(tmp_path), on_run_created=told.append))
+    # The headers come long before the body, so that a client which loses the connection knows where to ask again.
+    await eventually(lambda: told)
+    joining = asyncio.create_task(sdk.runs.join(thread_id, told[0]["run_id"]))
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    (tmp_path / "release").touch()
+    for answer in (await waiting, await joining):
+        assert answer["steps"] == ["first", "middle", "last"]
 
 
 async def test_runs_are_listed_newest_first_by_status_and_page(sdk: Sdk) -> None:
@@ -101,7 +119,8 @@ async def test_a_thread_is_made_for_a_run_only_when_asked(sdk: Sdk) -> None:
         await sdk.runs.create(thread_id, "steps", input=STEPS, if_not_exists="reject")
     values = await sdk.runs.wait(thread_id, "steps", input=STEPS, if_not_exists="create")
     assert values["steps"] == ["first", "middle", "last"]
-    assert (await sdk.threads.get(thread_id))["metadata"] == {"graph_id": "steps", "assistant_id": "steps"}
+    found_by = {"graph_id": "steps", "assistant_id": await id_of(sdk, "steps")}
+    assert (await sdk.threads.get(thread_id))["metadata"] == found_by
 
 
 async def test_an_assistants_id_does_for_its_graphs_name(sdk: Sdk) -> None:

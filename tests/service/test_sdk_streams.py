@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -147,6 +149,23 @@ async def test_a_background_run_can_be_followed_by_many_at_once(sdk: Sdk) -> Non
     other = await collected(sdk.runs.join_stream(thread_id, run["run_id"]))
     assert one == other
     assert data_of(one, "custom") == [{"looking": "up"}, {"looking": "down"}]
+
+
+async def test_a_run_in_progress_is_followed_from_where_a_client_left(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    held = {"reached": str(tmp_path / "reached"), "release": str(tmp_path / "release")}
+    run = await sdk.runs.create(thread_id, "steps", input=held, stream_mode="updates")
+    seen: list[Any] = []
+    async for part in sdk.runs.join_stream(thread_id, run["run_id"]):
+        seen.append(part)
+        if part.event == "updates":
+            break
+    assert [part.event for part in seen] == ["metadata", "updates"]
+    rest = asyncio.create_task(collected(sdk.runs.join_stream(thread_id, run["run_id"], last_event_id=seen[-1].id)))
+    whole = asyncio.create_task(collected(sdk.runs.join_stream(thread_id, run["run_id"])))
+    (tmp_path / "release").touch()
+    assert data_of(await rest, "updates") == [{"middle": {"steps": ["middle"]}}, {"last": {"steps": ["last"]}}]
+    assert [part[:2] for part in await whole] == [part[:2] for part in seen + await rest]
 
 
 async def test_the_stream_of_an_unknown_run_is_not_found(sdk: Sdk) -> None:

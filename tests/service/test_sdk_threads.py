@@ -90,7 +90,8 @@ async def test_a_search_finds_by_metadata_status_and_id_newest_change_first(sdk:
     assert await ids(metadata=wanted, status="interrupted") == [asking]
     assert await ids(metadata=wanted, ids=[first, str(uuid4())]) == [first]
     assert await ids(metadata=wanted | {"graph_id": "talk"}) == [second, first]
-    assert await ids(metadata=wanted | {"assistant_id": "survey"}) == [asking]
+    survey = (await sdk.assistants.get("survey"))["assistant_id"]
+    assert await ids(metadata=wanted | {"assistant_id": survey}) == [asking]
     assert await sdk.threads.count(metadata=wanted) == 3
     assert await sdk.threads.count(metadata=wanted, status="idle") == 2
 
