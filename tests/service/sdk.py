@@ -76,3 +76,12 @@ async def collected(parts: AsyncIterator[Any]) -> list[Any]:
 
 def data_of(parts: list[Any], event: str) -> list[Any]:
     return [part.data for part in parts if part.event == event]
+
+
+async def new_thread(sdk: Sdk) -> str:
+    return (await sdk.threads.create())["thread_id"]
+
+
+def held(folder: Path) -> Any:
+    """An input whose run waits in the middle for the file `release`, and says so by the file `reached`."""
+    return {"reached": str(folder / "reached"), "release": str(folder / "release")}

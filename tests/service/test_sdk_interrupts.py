@@ -9,15 +9,11 @@ import httpx
 import pytest
 from langgraph_sdk.errors import APIStatusError, ConflictError, NotFoundError
 
-from tests.service.sdk import Sdk, collected, data_of
+from tests.service.sdk import Sdk, collected, data_of, new_thread
 
 pytestmark = pytest.mark.anyio
 
 NOBODY: dict[str, Any] = {"answers": []}
-
-
-async def new_thread(sdk: Sdk) -> str:
-    return (await sdk.threads.create())["thread_id"]
 
 
 async def asked(sdk: Sdk, graph: str = "survey") -> str:

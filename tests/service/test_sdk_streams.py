@@ -11,16 +11,12 @@ import pytest
 from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
 
 from tests.service.projects.conversation.conversation import ANSWER
-from tests.service.sdk import Sdk, collected, data_of
+from tests.service.sdk import Sdk, collected, data_of, held, new_thread
 
 pytestmark = pytest.mark.anyio
 
 HELLO = {"messages": [{"role": "user", "content": "what is the weather like?"}]}
 NOBODY: dict[str, Any] = {"answers": []}
-
-
-async def new_thread(sdk: Sdk) -> str:
-    return (await sdk.threads.create())["thread_id"]
 
 
 async def test_a_stream_begins_with_the_runs_id_and_ends_with_end(sdk: Sdk) -> None:
@@ -153,8 +149,7 @@ async def test_a_background_run_can_be_followed_by_many_at_once(sdk: Sdk) -> Non
 
 async def test_a_run_in_progress_is_followed_from_where_a_client_left(sdk: Sdk, tmp_path: Path) -> None:
     thread_id = await new_thread(sdk)
-    held = {"reached": str(tmp_path / "reached"), "release": str(tmp_path / "release")}
-    run = await sdk.runs.create(thread_id, "steps", input=held, stream_mode="updates")
+    run = await sdk.runs.create(thread_id, "steps", input=held(tmp_path), stream_mode="updates")
     seen: list[Any] = []
     async for part in sdk.runs.join_stream(thread_id, run["run_id"]):
         seen.append(part)
