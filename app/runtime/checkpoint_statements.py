@@ -151,6 +151,11 @@ _FORGET = """
 FORGET_RUN = _FORGET.format(these="thread_id = %(thread)s")
 FORGET_RUNS = _FORGET.format(these="true")  # reads every checkpoint: no index has the run
 
+WRITTEN_BY = """
+    SELECT DISTINCT channel FROM checkpoint_writes
+    WHERE thread_id = %s AND checkpoint_ns = '' AND checkpoint_id = %s AND written_by = %s
+"""
+
 DELETE_THREADS = """
     WITH deleted_checkpoints AS (DELETE FROM checkpoints WHERE thread_id = ANY(%(threads)s)),
         deleted_blobs AS (DELETE FROM checkpoint_blobs WHERE thread_id = ANY(%(threads)s))
@@ -223,6 +228,11 @@ async def load(connection: Connection, addresses: Sequence[Address]) -> list[Dic
 
 def _json(rows: Sequence[object]) -> Json:
     return Json(rows, dumps=orjson.dumps)
+
+
+async def written_by(connection: Connection, thread_id: str, checkpoint_id: str, run_id: UUID) -> set[str]:
+    cursor = await connection.execute(WRITTEN_BY, (thread_id, checkpoint_id, run_id))
+    return {row["channel"] for row in await cursor.fetchall()}
 
 
 async def forget_run(connection: Connection, thread_id: str, run_id: str, fence: int | None) -> bool:

@@ -186,6 +186,11 @@ class PooledSaver(AsyncPostgresSaver):
         for found in [each async for each in super().alist(config, filter=filter, before=before, limit=limit)]:
             yield found
 
+    async def written_by(self, thread_id: str, checkpoint_id: str, run_id: UUID) -> set[str]:
+        """The channels that a run wrote on a checkpoint, which may be another run's."""
+        async with self._pool.connection() as connection:
+            return await statements.written_by(connection, thread_id, checkpoint_id, run_id)
+
     async def forget_run(self, thread_id: str, run_id: str) -> None:
         """Takes back what a run stored: its checkpoints, and what it put on the one it went on from.
 

@@ -78,10 +78,13 @@ class Executor:
                 given: Any = _input(claim.request)
                 if not claim.is_first:
                     snapshot = await graph.aget_state(_thread_only(config))
-                    if _is_of(snapshot, claim):
+                    written = set[str]() if _is_of(snapshot, claim) else await self._written(snapshot, claim)
+                    if _is_of(snapshot, claim) or INTERRUPT in written:
                         if await _had_stopped(graph, snapshot, claim.request):
                             return _stopped(snapshot)
                         given, progress.accepted = None, True
+                    elif written:
+                        given, progress.accepted = _not_stored(claim.request), True
                 if isinstance(given, dict):
                     _refuse_foreign_keys(graph, claim.graph_id, cast("dict[str, Any]", given))
                 return await self._stream(graph, given, config, claim, control, emit, progress)
@@ -142,6 +145,13 @@ class Executor:
         if _has_breakpoints(graph, request) and (await graph.aget_state(_thread_only(config))).next:
             return Outcome("interrupted", values, has_next=True)
         return Outcome("success", values)
+
+    async def _written(self, snapshot: StateSnapshot, claim: Claim) -> set[str]:
+        """What a lost worker stored of a command, beside the checkpoint that the command goes on from."""
+        checkpoint_id = snapshot.config.get("configurable", {}).get("checkpoint_id")
+        if claim.request.command is None or checkpoint_id is None:
+            return set()
+        return await self._saver.written_by(claim.thread_id, checkpoint_id, claim.run_id)
 
     async def _failure(self, claim: Claim, failure: Exception, accepted: bool) -> Outcome:
         if not accepted and claim.is_first:
@@ -210,6 +220,11 @@ def _input(request: RunRequest) -> Any:
         [_target(entry) for entry in (cast("list[Any]", goto) if isinstance(goto, list) else [goto])] if goto else ()
     )
     return Command(resume=command.get("resume"), update=command.get("update"), goto=cast("Any", targets))
+
+
+def _not_stored(request: RunRequest) -> Command[Any] | None:
+    """LangGraph stores an answer, an update and the next nodes at once; answers by the ids of questions it does not."""
+    return Command(resume=request.answer) if request.answers_by_id else None
 
 
 def _target(entry: Any) -> str | Send:

@@ -51,7 +51,19 @@ class RunRequest:
 
     @property
     def is_resume(self) -> bool:
-        return self.command is not None and self.command.get("resume") is not None
+        return self.answer is not None
+
+    @property
+    def answer(self) -> Any:
+        return self.command.get("resume") if self.command else None
+
+    @property
+    def answers_by_id(self) -> bool:
+        """LangGraph's rule: a map whose keys are all ids (xxh3-128 in hexadecimal), any other is itself an answer."""
+        if not isinstance(self.answer, dict):
+            return False
+        keys = cast("dict[str, Any]", self.answer).keys()
+        return bool(keys) and all(len(key) == 32 and set(key) <= set("0123456789abcdef") for key in keys)
 
 
 EMPTY = RunRequest()
