@@ -76,9 +76,9 @@ async def all_ended(url: str, seconds: float) -> bool:
 def examine(url: str, effects_url: str, callers: Sequence[Caller], thaws: Sequence[Thaw] = ()) -> Findings:
     """Everything that is promised about runs of the graph `five` that were all left to end."""
     found = Findings()
-    runs = {str(row["run_id"]): row for row in rows(url, "SELECT * FROM runs")}
+    runs = {str(row["run_id"]): row for row in rows(url, "SELECT * FROM runs WHERE graph_id = 'five'")}
     _examine_runs(found, runs, callers)
-    _examine_threads(found, rows(url, "SELECT thread_id, status FROM threads"))
+    _examine_threads(found, rows(url, "SELECT thread_id, status FROM threads WHERE graph_id = 'five'"))
     states = _examine_histories(found, _histories(url), runs, callers)
     _examine_effects(found, rows(effects_url, "SELECT * FROM effects ORDER BY id"), runs, states, thaws)
     _examine_events(found, _events(url), runs, states, callers)
@@ -231,7 +231,7 @@ def undisturbed(stored: Sequence[Event], kept: Mapping[int, str], said: str) -> 
     shown: list[tuple[str, str]] = []
     for _, event, data in stored:
         if event == "metadata":
-            if data["attempt"] == 1:
+            if not shown:
                 shown.append((event, ""))
             continue
         shared = {key: value for key, value in data.items() if key != "pause"}  # that is each caller's own

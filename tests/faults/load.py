@@ -106,7 +106,11 @@ QUIET_MACHINE = 3  # a busy machine may take so many times as long
 def held(figures: Figures, done_within: float | None = None, exit_within: float | None = None) -> None:
     """Asserts what was promised; prints what was measured, which `python -m tests.faults` shows on a quiet machine."""
     found = figures.findings
-    print(f"{figures.name}: {figures}")
+    print(
+        f"{figures.name}: all {figures.runs} runs done after {figures.done_seconds:.1f} s, exits {figures.exit_seconds},"
+        f" {found.repeated_steps} interrupted steps done again, {found.late_effects} late effects,"
+        f" {found.attempts} attempts, {found.failures} failures, {figures.repetitions} requests repeated"
+    )
     assert not found.violations, "\n".join([f"{len(found.violations)} violations:", *found.violations[:10]])
     if done_within is not None:
         assert figures.done_seconds < QUIET_MACHINE * done_within

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
 import pytest
 
 from tests.faults import scenarios
+from tests.faults.clients import client_of
 from tests.faults.cluster import Stage, open_stage
 from tests.faults.load import held
 from tests.faults.postgres import OwnPostgres
+from tests.service.processes import Running
 
 pytestmark = pytest.mark.anyio
 
@@ -50,3 +55,20 @@ async def test_clocks_that_are_an_hour_wrong_change_nothing(calm: OwnPostgres) -
         early = await stage.cluster.start(clock_shift=3600)
         await stage.cluster.start(clock_shift=-3600)
         held(await scenarios.terminate(stage, early))
+        await a_fork_becomes_the_newest_checkpoint(await stage.cluster.start())
+
+
+async def a_fork_becomes_the_newest_checkpoint(service: Running) -> None:
+    """Also where the process has read nothing of the thread but the old checkpoint it forks from."""
+    client = client_of([service.url])
+    soon = datetime.now(UTC) + timedelta(minutes=30)
+    for thread in await client.threads.search(limit=scenarios.RUNS):
+        thread_id = thread["thread_id"]
+        history = service.get(f"/threads/{thread_id}/history?limit=100").json()
+        if datetime.fromisoformat(history[3]["created_at"]) > soon:
+            break
+    else:
+        raise AssertionError("no thread was written to by the process that is ahead")
+    await client.threads.update_state(thread_id, {"said": ["forked"]}, checkpoint_id=history[3]["checkpoint_id"])
+    state = await client.threads.get_state(thread_id)
+    assert cast("dict[str, Any]", state["values"])["said"][-1] == "forked"

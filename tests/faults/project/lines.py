@@ -1,4 +1,4 @@
-"""Graphs for many writers on one thread: each run adds lines that name it, in order."""
+"""Many writers on one thread: each run adds lines that name it, in order."""
 
 import asyncio
 import operator
@@ -6,7 +6,6 @@ import random
 from typing import Annotated, TypedDict
 
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import interrupt
 
 STEPS = 3
 
@@ -26,14 +25,3 @@ def unfinished(state: State) -> str:
 
 
 graph = StateGraph(State).add_node(add_line).add_edge(START, "add_line").add_conditional_edges("add_line", unfinished)
-
-
-class Question(TypedDict, total=False):
-    answers: Annotated[list[str], operator.add]
-
-
-def ask(state: Question) -> Question:
-    return {"answers": [interrupt("which?")]}
-
-
-asking = StateGraph(Question).add_node(ask).add_edge(START, "ask").add_edge("ask", END)
