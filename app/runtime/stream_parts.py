@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import orjson
+import pydantic_core
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
-from pydantic_core import to_jsonable_python
 
 # What a client may ask for, and the mode of LangGraph that gives it.
 MODES = {
@@ -33,13 +33,13 @@ def to_json(value: Any) -> bytes:
         return orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError):
         # Numbers beyond 64 bits, sets of models and other rare things that orjson refuses.
-        return orjson.dumps(to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null"))
+        return pydantic_core.to_json(value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null")
 
 
 def _default(value: Any) -> Any:
     if isinstance(value, BaseMessage):
         return value.model_dump()
-    return to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null")
+    return pydantic_core.to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null")
 
 
 class EventMaker:
