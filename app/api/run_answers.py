@@ -58,7 +58,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
     **{status: {"description": HTTPStatus(int(status)).phrase, "content": _ERROR} for status in ERRORS},
     200: {
         "description": "Events as they happen, with ids to take the stream up again.",
-        "content": {EventStream.media_type: {"schema": {"type": "string"}}},
+        "content": {EventStream.media_type: {}},
         **FOLLOWED[200],
     },
 }
@@ -75,22 +75,30 @@ def headers(thread_id: str, run_id: UUID, follow: str) -> dict[str, str]:
 
 
 def stream_answer(
-    service: Service, thread_id: str, run_id: UUID, after: int = 0, modes: frozenset[str] | None = None
+    service: Service,
+    thread_id: str,
+    run_id: UUID,
+    after: int = 0,
+    modes: frozenset[str] | None = None,
+    *,
+    queued: bool = False,
 ) -> EventStream:
-    """The run's events with an id above `after`, at best of the given modes."""
+    """The run's events with an id above `after`, at best of the given modes. `queued`: see EventLog.follow."""
     return EventStream(
-        _frames(service, run_id, after, modes),
+        _frames(service, run_id, after, modes, queued=queued),
         headers={**SSE_HEADERS, **headers(thread_id, run_id, "stream")},
     )
 
 
-async def _frames(service: Service, run_id: UUID, after: int, modes: frozenset[str] | None) -> AsyncGenerator[bytes]:
+async def _frames(
+    service: Service, run_id: UUID, after: int, modes: frozenset[str] | None, *, queued: bool
+) -> AsyncGenerator[bytes]:
     """Ends without `end` when the process leaves: the client asks for the run then, and reconnects."""
     next_id = after + 1
     started, metrics = time.perf_counter(), service.metrics
     metrics.streams_open.inc()
     try:
-        async for item in service.events.follow(run_id, after):
+        async for item in service.events.follow(run_id, after, queued=queued):
             if item is None:
                 yield b": heartbeat\n\n"
             elif isinstance(item, Event):
