@@ -43,6 +43,16 @@ class EventStream(StreamingResponse):
 
 # For the OpenAPI document, which knows one media type a route: the errors of a stream are JSON all the same.
 _ERROR = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}}}
+# Tools take the schema of a stream for that of each of its events.
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "For Last-Event-ID; counts from 1."},
+        "event": {"type": "string", "description": "metadata, a stream mode with |namespace, gap, error or end."},
+        "data": {"type": "string", "description": "JSON."},
+    },
+}
 FOLLOWED: dict[int | str, dict[str, Any]] = {
     200: {
         "headers": {
@@ -58,7 +68,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
     **{status: {"description": HTTPStatus(int(status)).phrase, "content": _ERROR} for status in ERRORS},
     200: {
         "description": "Events as they happen, with ids to take the stream up again.",
-        "content": {EventStream.media_type: {}},
+        "content": {EventStream.media_type: {"schema": _EVENT}},
         **FOLLOWED[200],
     },
 }
