@@ -93,6 +93,7 @@ def pgbouncer(database_url: str, pool_mode: str = "transaction", pool_size: int 
             "pool_mode": pool_mode,
             "default_pool_size": pool_size,
             "max_client_conn": 1000,
+            "server_login_retry": 1,  # after a refused login nobody is let through for so long: 15 s by default
             "auth_type": "any",  # whoever reaches the socket is let in, as the user of the database's line
             "listen_port": PORT,
             "unix_socket_dir": folder,
