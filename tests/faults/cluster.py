@@ -113,10 +113,10 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(
-    database_url: str, effects_url: str, roles: Sequence[str] = ("all", "all"), **settings: object
+    database_url: str, effects_url: str, /, roles: Sequence[str] = ("all", "all"), **settings: object
 ) -> AsyncGenerator[Stage]:
     with TemporaryDirectory(prefix="agent-faults-") as folder:
-        cluster = Cluster(Path(folder), {"database_url": database_url, **settings}, effects_url)
+        cluster = Cluster(Path(folder), {"database_url": database_url} | settings, effects_url)
         try:
             await cluster.start_several(*roles)
             yield Stage(cluster, database_url, effects_url)

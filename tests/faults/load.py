@@ -71,6 +71,7 @@ class Figures:
     exit_seconds: list[float]
     findings: Findings
     repetitions: int  # requests that clients had to send again
+    outage_seconds: float = 0  # of the database
 
 
 def now(stage: Stage) -> datetime:

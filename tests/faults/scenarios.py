@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from tests.faults.cluster import Stage
 from tests.faults.invariants import Thaw
@@ -54,11 +56,13 @@ async def replace_each(stage: Stage) -> Figures:
 async def stop_postgres(stage: Stage, postgres: OwnPostgres, mode: StopMode, away: float) -> Figures:
     async with loaded(stage.cluster.client(), RUNS) as load:
         await asyncio.sleep(IN_STEP_SECONDS)
-        since = now(stage)
+        since, stopped = now(stage), time.monotonic()
         await asyncio.to_thread(postgres.stop, mode)
         await asyncio.sleep(away)
         await asyncio.to_thread(postgres.start)
-        return await settle(f"PostgreSQL stopped ({mode}), started after {away:g} s", load, since, stage)
+        outage = time.monotonic() - stopped
+        figures = await settle(f"PostgreSQL stopped ({mode}), started after {away:g} s", load, since, stage)
+        return replace(figures, outage_seconds=outage)
 
 
 async def cut_all_connections(stage: Stage) -> Figures:
