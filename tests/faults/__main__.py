@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from functools import partial
+from typing import Any, cast
 
 from rich.table import Table
 
@@ -58,7 +59,7 @@ async def measure(name: str, pooler: bool) -> Figures:
                 "database_direct_url": url,
                 "prepare_threshold": "null",
             }
-        stage = await stack.enter_async_context(open_stage(url, calm.new_effects(), **settings))
+        stage = await stack.enter_async_context(open_stage(url, calm.new_effects(), **cast("dict[str, Any]", settings)))
         return await SCENARIOS[name](stage, fragile)
 
 

@@ -95,12 +95,13 @@ class Caller:
 
     async def _stream(self, client: LangGraphClient, asked: dict[str, Any]) -> None:
         modes: Any = ["values", "updates"]
+        runs = cast("Any", client.runs)  # the SDK types a stream by its modes, which it cannot know here
         if self.run_id is None:
-            parts = client.runs.stream(self.thread_id, "five", stream_mode=modes, stream_resumable=True, **asked)
+            parts = runs.stream(self.thread_id, "five", stream_mode=modes, stream_resumable=True, **asked)
         else:
             last = self.parts[-1].id if self.parts else None
-            parts = client.runs.join_stream(self.thread_id, self.run_id, stream_mode=modes, last_event_id=last)
-        async for part in cast("Any", parts):
+            parts = runs.join_stream(self.thread_id, self.run_id, stream_mode=modes, last_event_id=last)
+        async for part in parts:
             self.parts.append(part)
 
     async def _wait(self, client: LangGraphClient, asked: dict[str, Any]) -> None:

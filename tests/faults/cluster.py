@@ -29,7 +29,7 @@ class ProjectServices(Services):
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def environment(self, **settings: object) -> dict[str, str]:
-        return super().environment(**settings) | self.variables
+        return {**super().environment(**settings), **self.variables}
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 from langgraph.checkpoint.base import CheckpointTuple
@@ -55,7 +55,7 @@ class Findings:
 
 
 def rows(url: str, query: LiteralString, values: Sequence[Any] = ()) -> list[DictRow]:
-    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
+    with psycopg.Connection[DictRow].connect(url, autocommit=True, row_factory=dict_row) as connection:
         return connection.execute(query, values).fetchall()
 
 
@@ -115,7 +115,7 @@ def _histories(url: str) -> dict[str, list[CheckpointTuple]]:
 
 
 def _configurable(checkpoint: CheckpointTuple) -> dict[str, Any]:
-    return cast("dict[str, Any]", checkpoint.config.get("configurable", {}))
+    return checkpoint.config.get("configurable", {})
 
 
 def _values(checkpoint: CheckpointTuple) -> dict[str, list[str]]:
@@ -143,7 +143,7 @@ def _examine_histories(
         numbers = [int(step[1]) for step in kept if step]
         if numbers != list(range(1, STEPS + 1)):
             found.broken(f"thread {caller.thread_id}: its steps are {numbers}")
-        states[caller.run_id] = {int(step[1]): step[2] for step in kept if step}
+        states[caller.run_id or ""] = {int(step[1]): step[2] for step in kept if step}
         ever = {step for checkpoint in history for step in _values(checkpoint).get("steps", [])}
         if lost := ever - set(newest.get("steps", [])):
             found.broken(f"thread {caller.thread_id}: completed steps were lost or done again: {sorted(lost)}")
@@ -218,7 +218,7 @@ def _examine_events(
 
 
 def _examine_stream(found: Findings, caller: Caller, stored: Sequence[Event]) -> None:
-    told = [(int(part.id or 0), part.event, part.data) for part in caller.parts if part.event != "end"]
+    told: list[Event] = [(int(part.id or 0), part.event, part.data) for part in caller.parts if part.event != "end"]
     if told != list(stored):
         ids = [number for number, _, _ in told]
         found.broken(f"run {caller.run_id}: its client was told {ids}, stored are {len(stored)} events")

