@@ -26,8 +26,11 @@ RENEW_SECONDS = 3.0  # two renewals may fail before a lease ends
 RETRY_SECONDS = 0.5
 WATCH_SECONDS = 0.5
 REAP_SECONDS = 1.0
-MOST_FAILURES = 10
-GIVEN_UP = {"error": "gave_up", "message": f"The run lost its worker or its database {MOST_FAILURES + 1} times."}
+MOST_FAILURES = 4
+GIVEN_UP = {
+    "error": "gave_up",
+    "message": f"The run lost its worker or database {MOST_FAILURES + 1} times at one step.",
+}
 
 Loss = Literal["interrupt", "rollback", "lost"]
 

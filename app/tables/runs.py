@@ -115,15 +115,23 @@ RELEASE = """
     RETURNING run_id
 """
 
+# Failures are those since the run last got on: one that takes its worker with it at the same step each time is given up,
+# one that lost many in a long life is not.
 REAP = """
     WITH expired AS (
-        SELECT run_id FROM runs WHERE status = 'running' AND lease_until < now()
-        ORDER BY run_id LIMIT 1000 FOR UPDATE SKIP LOCKED
+        SELECT run_id, failures, lost_at, (
+                SELECT max(checkpoint_id) FROM checkpoints WHERE checkpoints.thread_id = runs.thread_id
+            ) AS newest
+        FROM runs WHERE status = 'running' AND lease_until < now()
+        ORDER BY run_id LIMIT 1000 FOR UPDATE OF runs SKIP LOCKED
+    ), counted AS (
+        SELECT run_id, newest, CASE WHEN newest IS DISTINCT FROM lost_at THEN 0 ELSE failures END AS before FROM expired
     )
     UPDATE runs SET
-        status = 'pending', worker = NULL, lease_until = NULL, failures = failures + 1, updated_at = now(),
-        available_at = now() + make_interval(secs => least(power(2, failures) - 1, 30))
-    FROM expired WHERE runs.run_id = expired.run_id
+        status = 'pending', worker = NULL, lease_until = NULL, updated_at = now(),
+        failures = before + 1, lost_at = newest,
+        available_at = now() + make_interval(secs => least(power(2, before) - 1, 30))
+    FROM counted WHERE runs.run_id = counted.run_id
     RETURNING runs.run_id, runs.failures
 """
 

@@ -184,6 +184,24 @@ async def test_a_run_that_fails_again_and_again_ends_as_a_dead_letter(
     assert await thread_status(pool, "t") == "error"
 
 
+async def test_a_run_that_gets_on_may_lose_any_number_of_workers(pool: Pool, queue: RunQueue, signals: Signals) -> None:
+    run = await accepted(queue, "t")
+    reaper = Reaper(pool, signals, Metrics())
+    for _ in range(MOST_FAILURES + 3):
+        assert len(await claim(pool)) == 1
+        await execute(
+            pool,
+            "INSERT INTO checkpoints (thread_id, checkpoint_id, checkpoint)"
+            " SELECT 't', count(*)::text, '{}' FROM checkpoints",
+        )
+        await execute(pool, "UPDATE runs SET lease_until = now() - interval '1 s'")
+        await reaper.reap()
+    async with pool.connection() as connection:
+        alive = await runs.get(connection, run.run_id)
+    assert alive
+    assert (alive.status, alive.failures) == ("pending", 1)
+
+
 async def test_each_failure_waits_longer_and_a_hand_over_does_not_wait(pool: Pool, queue: RunQueue) -> None:
     await accepted(queue)
     (held,) = await claim(pool)
