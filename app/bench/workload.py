@@ -22,11 +22,11 @@ class State(TypedDict, total=False):
     answer: str
 
 
-def work(state: State) -> State:
+async def work(state: State) -> State:
     return {"notes": [NOTE]}
 
 
-def answer(state: State) -> State:
+async def answer(state: State) -> State:
     return {"notes": [NOTE], "answer": state.get("question", "")}
 
 
