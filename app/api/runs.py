@@ -65,7 +65,7 @@ async def stream(
 ) -> EventStream:
     """Accepts a run and answers with its events as they happen."""
     accepted = await _accept(service, thread_id, body, idempotency_key, recorded=True)
-    return stream_answer(service, thread_id, accepted.run.run_id)
+    return stream_answer(service, thread_id, accepted.run.run_id, queued=accepted.queued)
 
 
 @router.get("", operation_id="list_runs")

@@ -44,5 +44,5 @@ async def wait(body: StatelessRunBody, service: ReadyService, idempotency_key: I
 )
 async def stream(body: StatelessRunBody, service: ReadyService, idempotency_key: IdempotencyKey = None) -> EventStream:
     """Accepts a run and answers with its events as they happen."""
-    run = (await _accept(service, body, idempotency_key, recorded=True)).run
-    return stream_answer(service, run.thread_id, run.run_id)
+    accepted = await _accept(service, body, idempotency_key, recorded=True)
+    return stream_answer(service, accepted.run.thread_id, accepted.run.run_id, queued=accepted.queued)

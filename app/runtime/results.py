@@ -40,14 +40,18 @@ class Results:
             outcome = await accepted.ending
             if outcome is not None:
                 return _result(accepted.run, outcome)
-        return await self.join(accepted.run.thread_id, accepted.run.run_id)
+        return await self.join(accepted.run.thread_id, accepted.run.run_id, queued=accepted.queued)
 
-    async def join(self, thread_id: str, run_id: UUID) -> Result:
+    async def join(self, thread_id: str, run_id: UUID, *, queued: bool = False) -> Result:
         """The end of any run, whichever process has it. Raises HandedOver when this process leaves before."""
-        await self.get(thread_id, run_id)
-        async for item in self._events.follow(run_id, 2**62):  # no event, only the end
+        run = None if queued else await self.get(thread_id, run_id)
+        if run is not None and run.ended:
+            return await self._of_ended(run)
+        async for item in self._events.follow(run_id, 2**62, queued=queued):  # no event, only the end
             if isinstance(item, Run):
                 return await self._of_ended(item)
+            if isinstance(item, Outcome):
+                return Result(run_id, thread_id, item.status, item.values, item.error)
         raise HandedOver(f"This process stops. Run {run_id} goes on: ask for its answer again.", retry_after=1)
 
     async def get(self, thread_id: str, run_id: UUID) -> Run:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
 from uuid import UUID
 
 import orjson
@@ -46,6 +45,11 @@ class Accepted:
     run: Run
     new: bool = True
     ending: asyncio.Future[Outcome | None] | None = None
+
+    @property
+    def queued(self) -> bool:
+        """Whether it waits, for all that this process knows."""
+        return self.new and self.ending is None
 
 
 @dataclass(frozen=True)
@@ -252,20 +256,14 @@ def _refuse_second_answer(thread: Thread, others: Sequence[Run], new: NewRun) ->
             " (it was answered already, or never asked).",
             field="command.resume",
         )
-    answer: Any = new.request.command["resume"] if new.request.command else None
-    if isinstance(answer, dict) and _names_interrupts(cast("dict[str, Any]", answer)):
-        unknown = sorted(cast("dict[str, Any]", answer).keys() - set(thread.interrupts))
+    if new.request.answers_by_id:
+        unknown = sorted(new.request.answer.keys() - set(thread.interrupts))
         if unknown:
             raise NothingToAnswer(
                 f"command.resume: no question {unknown[0]!r} waits on thread {new.thread_id}."
                 f" Waiting: {', '.join(thread.interrupts)}.",
                 field="command.resume",
             )
-
-
-def _names_interrupts(answer: dict[str, Any]) -> bool:
-    """LangGraph's rule: a map whose keys are all ids (xxh3-128 in hexadecimal) answers by id, any other is an answer."""
-    return bool(answer) and all(len(key) == 32 and set(key) <= set("0123456789abcdef") for key in answer)
 
 
 def _digest(new: NewRun) -> bytes:

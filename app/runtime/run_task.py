@@ -90,6 +90,8 @@ class RunTask:
                 if self._live:
                     self._parts.events.close(self._live)
                 self._note(outcome, time.monotonic() - started, span)
+        if outcome:
+            self._parts.events.ended(claim.run_id, self._live, outcome)
         return outcome
 
     async def _to_its_end(self) -> Outcome | None:

@@ -16,7 +16,7 @@ from psycopg_pool import PoolTimeout
 from app.observability.metrics import Metrics
 from app.runtime.database import Pool
 from app.runtime.problems import UnknownRun
-from app.runtime.run import Claim, Run
+from app.runtime.run import Claim, Outcome, Run
 from app.runtime.signals import Signals
 from app.runtime.topics import ATTENTION, changed
 from app.tables import run_events, runs
@@ -60,6 +60,7 @@ class EventLog:
         self._filled = asyncio.Event()
         self._drained = asyncio.Condition()
         self._followers: dict[UUID, set[asyncio.Event]] = {}
+        self._ended: dict[UUID, tuple[LiveRun | None, Outcome]] = {}  # while somebody here follows the run
         self._left = False
 
     async def open(self, claim: Claim, *, accepted_here: bool) -> LiveRun:
@@ -146,20 +147,24 @@ class EventLog:
             live.followed_elsewhere = True
         self._signals.publish(*(changed(run_id) for run_id in self._live))
 
-    async def follow(self, run_id: UUID, after: int) -> AsyncGenerator[Event | Run | None]:
-        """The run's events with an id above `after`, then the run itself when it has ended; None when nothing happens.
+    async def follow(
+        self, run_id: UUID, after: int, *, queued: bool = False
+    ) -> AsyncGenerator[Event | Outcome | Run | None]:
+        """The run's events with an id above `after`, then its outcome, or the run itself, when it has ended.
 
-        Works in any process. Ends without the run when this process leaves. Raises UnknownRun when the run is gone, as
-        after a roll-back.
+        None when nothing happens. Works in any process; ends without the run when this process leaves. Raises
+        UnknownRun when the run is gone, as after a roll-back. A run that was `queued` a moment ago has nothing to show
+        yet, and whoever claims it takes it for one that is followed.
         """
         with self._signals.subscribe(changed(run_id)) as woken, self._followed(run_id, woken):
-            if run_id not in self._live:
+            if run_id not in self._live and not queued:
                 self._signals.publish(ATTENTION)
             patience = iter(LOOK_AGAIN_SECONDS)
             while not self._left:
                 woken.clear()
                 try:
-                    run, events = await self._look(run_id, after)
+                    end, events = (None, []) if queued else await self._look(run_id, after)
+                    queued = False
                 except (OperationalError, PoolTimeout):
                     yield None  # the stream outlives the database's absence
                     await asyncio.sleep(RETRY_SECONDS)
@@ -169,11 +174,12 @@ class EventLog:
                     yield event
                 if events:
                     continue
-                if run is not None:
-                    yield run
+                if end is not None:
+                    yield end
                     return
                 try:
-                    await asyncio.wait_for(woken.wait(), next(patience, LOOK_AGAIN_SECONDS[-1]))
+                    async with asyncio.timeout(next(patience, LOOK_AGAIN_SECONDS[-1])):
+                        await woken.wait()
                 except TimeoutError:
                     yield None
 
@@ -187,6 +193,12 @@ class EventLog:
         """Whether the run's events are in the table still."""
         async with self._pool.connection() as connection:
             return await run_events.newest(connection, run_id) > 0
+
+    def ended(self, run_id: UUID, live: LiveRun | None, outcome: Outcome) -> None:
+        """Tells who follows it here, without the database: of a run that was queued it would take six statements."""
+        if run_id in self._followers:
+            self._ended[run_id] = live, outcome
+            self.wake(run_id)
 
     def wake(self, run_id: UUID) -> None:
         """Whoever follows the run in this process looks again."""
@@ -203,21 +215,25 @@ class EventLog:
             followers.discard(woken)
             if not followers:
                 self._followers.pop(run_id, None)
+                self._ended.pop(run_id, None)
 
-    async def _look(self, run_id: UUID, after: int) -> tuple[Run | None, list[Event]]:
-        """New events; and the run, if it had ended before they were read."""
-        live = self._live.get(run_id)
+    async def _look(self, run_id: UUID, after: int) -> tuple[Outcome | Run | None, list[Event]]:
+        """New events; and how the run ended, if that was before they were read."""
+        live, outcome = self._ended.get(run_id) or (self._live.get(run_id), None)
+        if outcome and (live is None or live.next_id <= after + 1):
+            return outcome, []
         if live:
             recent = live.recent
-            if not recent or recent[-1].id <= after:
+            if not outcome and (not recent or recent[-1].id <= after):
                 return None, []
-            if recent[0].id <= after + 1:
+            if recent and recent[0].id <= after + 1:
                 return None, [event for event in recent if event.id > after]
         async with self._pool.connection() as connection:
             run = await runs.get(connection, run_id)
             if run is None:
                 raise UnknownRun(f"run_id={run_id}: no such run.", field="run_id")
-            return (run if run.ended else None), await run_events.after(connection, run_id, after, PAGE)
+            events = await run_events.after(connection, run_id, after, PAGE) if run.recorded else []
+            return (run if run.ended else None), events
 
 
 def _repeatable(events: Sequence[Event]) -> set[tuple[str, bytes]]:
