@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import cycle, islice
 
 from langgraph_sdk.client import LangGraphClient
 
-from tests.faults.clients import KINDS, Caller, Kind
+from tests.faults.clients import KINDS, Caller
 from tests.faults.cluster import Stage
 from tests.faults.invariants import Findings, Thaw, all_ended, examine, rows
 from tests.service.waiting import eventually
@@ -28,9 +27,8 @@ class Load:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     def add(self, count: int, pause: float = 0.5) -> None:
-        kinds: Iterator[Kind] = islice(cycle(KINDS), count)
-        for kind in kinds:
-            caller = Caller(kind)
+        for number in range(count):
+            caller = Caller(KINDS[number % len(KINDS)])
             self.callers.append(caller)
             self._tasks.append(asyncio.create_task(caller.call(self.client, pause)))
 
