@@ -64,6 +64,12 @@ class RunTask:
         self._live: LiveRun | None = None
         self._graph: asyncio.Task[None] | None = None  # this task, while the graph may be cancelled
         self._stop: Stop | None = None
+        self._got_on = False
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what ended its last workers."""
+        return self.claim.failures >= runs.SUSPECT and not self._got_on
 
     def request_drain(self) -> None:
         """The graph stops after its present step."""
@@ -127,7 +133,7 @@ class RunTask:
         await emit("metadata", to_json({"run_id": str(claim.run_id), "attempt": claim.fence}))
         self._graph = asyncio.current_task()
         try:
-            with writing_as(claim.run_id, claim.fence, self._show if live else None):
+            with writing_as(claim.run_id, claim.fence, self._before_storing):
                 return await self._parts.executor.execute(claim, self._control, emit)
         except asyncio.CancelledError:
             if self._stop is None or self._graph is None:
@@ -137,11 +143,12 @@ class RunTask:
         finally:
             self._graph = None
 
-    async def _show(self) -> None:
+    async def _before_storing(self) -> None:
         """What a step showed is stored before its result: a step that counts as done shows nothing any more."""
-        for _ in range(TURNS_TO_SHOW):
-            await asyncio.sleep(0)
+        self._got_on = True
         if self._live:
+            for _ in range(TURNS_TO_SHOW):
+                await asyncio.sleep(0)
             await self._parts.events.flushed(self._live)
 
     async def _settle(self, outcome: Outcome | None) -> Outcome | None:

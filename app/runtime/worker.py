@@ -52,6 +52,7 @@ class Worker:
         self._running: dict[UUID, RunTask] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._free_slot = asyncio.Event()
+        self._next_suspect_at = 0.0
 
     def reserve(self) -> UUID | None:
         """The id to claim with, if a slot is free and nobody waits before; to be followed by begin() or free()."""
@@ -138,7 +139,9 @@ class Worker:
         claims: list[Claim] = []
         try:
             async with self._parts.pool.connection() as connection:
-                claims = await runs.claim(connection, self.id, wanted, LEASE_SECONDS)
+                if self._may_take_a_suspect():
+                    claims += await runs.claim(connection, self.id, 1, LEASE_SECONDS, suspects=True)
+                claims += await runs.claim(connection, self.id, wanted - len(claims), LEASE_SECONDS)
             self._caught_up = len(claims) < wanted
         except UniqueViolation:
             self._free_slot.set()  # another process was quicker on a thread: look again at once
@@ -151,6 +154,14 @@ class Worker:
             if not claim.is_first:
                 self._parts.metrics.resumed.labels(LEASE_EXPIRED if claim.failures else HANDED_OVER).inc()
             self._start(claim, accepted_here=False, asked_at=asked_at)
+
+    def _may_take_a_suspect(self) -> bool:
+        """One at a time: a run that ends its process must not meet the same others there each time."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next_suspect_at or any(running.is_suspect for running in self._running.values()):
+            return False
+        self._next_suspect_at = now + LOOK_AGAIN_SECONDS
+        return True
 
     def _start(self, claim: Claim, *, accepted_here: bool, asked_at: float) -> RunTask:
         running = RunTask(claim, self._parts, accepted_here=accepted_here)

@@ -50,10 +50,10 @@ INSERT_WITH_THREAD = f"""
 
 # Within a thread the order is that of acceptance. Both rows are locked, so a thread that is being changed by hand is
 # passed over; the unique index on running runs decides whatever two snapshots could not see of each other.
-CLAIM = """
+_CLAIM = """
     WITH next AS (
         SELECT runs.run_id, runs.thread_id FROM runs JOIN threads USING (thread_id)
-        WHERE runs.status = 'pending' AND runs.available_at <= now()
+        WHERE runs.status = 'pending' AND runs.available_at <= now() AND {chosen}
             AND NOT EXISTS (
                 SELECT FROM runs AS other
                 WHERE other.thread_id = runs.thread_id
@@ -71,6 +71,10 @@ CLAIM = """
     FROM next WHERE runs.run_id = next.run_id
     RETURNING runs.*, extract(epoch FROM now() - greatest(created_at, available_at))::float AS waited_seconds
 """
+# Two losses in a row without getting on: it may be what ends its workers, or have been beside it.
+SUSPECT = 2
+CLAIM = _CLAIM.format(chosen=f"runs.failures < {SUSPECT}")
+CLAIM_SUSPECT = _CLAIM.format(chosen=f"runs.failures >= {SUSPECT}")
 
 RENEW = """
     UPDATE runs SET lease_until = now() + make_interval(secs => %(lease)s)
@@ -222,10 +226,12 @@ async def unended(connection: Connection, thread_id: str) -> list[Run]:
     return [_run(row) for row in await (await connection.execute(query, (thread_id,))).fetchall()]
 
 
-async def claim(connection: Connection, worker: UUID, limit: int, lease_seconds: float) -> list[Claim]:
+async def claim(
+    connection: Connection, worker: UUID, limit: int, lease_seconds: float, *, suspects: bool = False
+) -> list[Claim]:
     """Up to `limit` runs, best rank first. Raises UniqueViolation when another process was quicker on a thread."""
     values = {"worker": worker, "limit": limit, "lease": lease_seconds}
-    rows = await (await connection.execute(CLAIM, values)).fetchall()
+    rows = await (await connection.execute((CLAIM_SUSPECT if suspects else CLAIM).encode(), values)).fetchall()
     return [claim_of(row) for row in sorted(rows, key=lambda row: (row["rank"], row["number"]))]
 
 

@@ -62,9 +62,9 @@ async def accepted(queue: RunQueue, thread_id: str | None = None, **changes: obj
     return (await queue.accept(a_run(thread_id, **changes))).run
 
 
-async def claim(pool: Pool, limit: int = 10, worker: UUID = WORKER) -> list[Claim]:
+async def claim(pool: Pool, limit: int = 10, worker: UUID = WORKER, *, suspects: bool = False) -> list[Claim]:
     async with pool.connection() as connection:
-        return await runs.claim(connection, worker, limit, lease_seconds=10)
+        return await runs.claim(connection, worker, limit, lease_seconds=10, suspects=suspects)
 
 
 async def execute(pool: Pool, statement: LiteralString) -> None:
@@ -172,9 +172,10 @@ async def test_a_run_that_fails_again_and_again_ends_as_a_dead_letter(
 ) -> None:
     run = await accepted(queue, "t")
     reaper = Reaper(pool, signals, Metrics())
-    for _ in range(MOST_FAILURES + 1):
+    for failures in range(MOST_FAILURES + 1):
         await execute(pool, "UPDATE runs SET available_at = now()")
-        assert len(await claim(pool)) == 1
+        assert len(await claim(pool, suspects=failures >= runs.SUSPECT)) == 1
+        assert await claim(pool) == []
         await execute(pool, "UPDATE runs SET lease_until = now() - interval '1 s'")
         await reaper.reap()
     async with pool.connection() as connection:
