@@ -20,6 +20,7 @@ from tests.service.processes import Running, Services
 CONFIG = Path(__file__).parent / "project" / "langgraph.json"
 WRONG_CLOCK = Path(__file__).parent / "wrong_clock"
 STOP_SECONDS = 100.0
+UNFORESEEN = ("failed and begins again", "a run's worker failed", "a request failed")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Cluster:
     settings: Mapping[str, object]
     effects_url: str
     processes: list[Running] = field(default_factory=list[Running], init=False)
+    roles: dict[int, str] = field(default_factory=dict[int, str], init=False)  # process id → role
     addresses: list[str] = field(default_factory=list[str], init=False)
     _numbers: count[int] = field(default_factory=count, init=False)
 
@@ -52,6 +54,7 @@ class Cluster:
         wanted = {"config": CONFIG, "role": role, **self.settings, **settings}
         running = await asyncio.to_thread(services.start, name, **wanted)
         self.processes.append(running)
+        self.roles[running.process.pid] = role
         if role != "worker":
             self.addresses.append(running.url)
         return running
@@ -70,8 +73,7 @@ class Cluster:
 
     async def terminate(self, running: Running) -> float:
         """As Kubernetes does it: no new requests, SIGTERM. The seconds until the process has ended."""
-        if running.url in self.addresses:
-            self.addresses.remove(running.url)
+        self._hide(running)
         started = time.monotonic()
         running.process.terminate()
         code = await asyncio.to_thread(running.process.wait, STOP_SECONDS)
@@ -83,13 +85,21 @@ class Cluster:
     def freeze(self, running: Running) -> None:
         """It stops in the middle of what it does, and does not know; its connections stay."""
         running.process.send_signal(signal.SIGSTOP)
-        if running.url in self.addresses:
-            self.addresses.remove(running.url)
+        self._hide(running)
 
     def thaw(self, running: Running) -> None:
         running.process.send_signal(signal.SIGCONT)
-        if running.process.poll() is None:
+        if self.roles[running.process.pid] != "worker":
             self.addresses.append(running.url)
+
+    def unforeseen(self) -> list[str]:
+        """What the service itself calls unforeseen, in the logs of all processes so far."""
+        found: list[str] = []
+        for file in sorted(self.folder.glob("*.log")):
+            for line in file.read_text().splitlines():
+                if any(text in line for text in UNFORESEEN):
+                    found.append(f"{file.stem}: {line}")
+        return found
 
     def end(self) -> None:
         for running in self.processes:
@@ -97,9 +107,12 @@ class Cluster:
             running.process.wait()
 
     def _leave(self, running: Running) -> None:
+        self._hide(running)
+        self.processes.remove(running)
+
+    def _hide(self, running: Running) -> None:
         if running.url in self.addresses:
             self.addresses.remove(running.url)
-        self.processes.remove(running)
 
 
 @dataclass(frozen=True)

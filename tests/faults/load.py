@@ -32,6 +32,10 @@ class Load:
             self.callers.append(caller)
             self._tasks.append(asyncio.create_task(caller.call(self.client, pause)))
 
+    @property
+    def in_flight(self) -> int:
+        return sum(not task.done() for task in self._tasks)
+
     async def accepted(self) -> None:
         """Every caller has been told its run's id."""
         await eventually(lambda: self._failed() or all(caller.accepted for caller in self.callers))
