@@ -1,6 +1,7 @@
 # Short names for the project's commands; what they do is in the Python modules they run.
 STACK ?= dev
 PORT ?= 8000
+MINUTES ?= 60
 
 RUN := .venv/bin/python -m
 READY := .venv/ready
@@ -10,7 +11,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview serve tools test test-quick check bench lock pin
+.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,8 +49,12 @@ check: $(READY) ## Lint, formatting and types
 	@$(RUN) ruff format --check
 	@$(RUN) basedpyright
 
-bench: $(READY) ## Measure: the preview in process against the engine's
+bench: $(READY) ## Measure: the preview against the engine's, and the service against a plain handler
 	@$(RUN) tests.bench
+	@$(RUN) app bench --quick
+
+soak: $(READY) ## Random faults under load for MINUTES, every promise checked after each round
+	@$(RUN) tests.faults.soak --minutes '$(MINUTES)'
 
 lock: $(READY) ## Resolve the requirement files again (LOCK=--upgrade for newer versions)
 	@$(COMPILE) pyproject.toml --group app --group infra --group dev -o requirements/dev.txt
