@@ -7,6 +7,8 @@ import re
 import time
 from uuid import uuid4
 
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 REQUEST_ID_HEADER = "x-request-id"
 # Taken over from a client only in a form that cannot break a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+CUT_OFF = (HandedOver, OperationalError, PoolTimeout)
 OPERATIONS = {contract.LIVE_PATH, contract.READY_PATH, contract.METRICS_PATH}
 
 
@@ -51,9 +54,10 @@ class RequestMiddleware:
         with logged_as(request_id=request_id):
             try:
                 await self._app(scope, self._limited(scope, receive), send_with_id)
-            except HandedOver:
-                return  # cut off without its end: the client asks for the run's answer at Location
             except Exception as failure:
+                # Starlette hides what it would have answered with, had the answer not begun.
+                if status and isinstance(failure.__cause__, CUT_OFF):
+                    return  # without its end: the client asks for the run's answer at Location
                 fields = {"error": type(failure).__name__, "frames": frames(failure.__traceback__)}
                 log.error("a request failed", extra={"fields": fields})  # noqa: TRY400  the message may quote a user
                 if status:
