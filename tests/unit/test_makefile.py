@@ -22,6 +22,7 @@ TARGETS = [
     "bench",
     "lock",
     "pin",
+    "soak",
     "help",
     "setup",
 ]
