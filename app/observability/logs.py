@@ -114,6 +114,8 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("app").setLevel(level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # Our way to cut an answer off (app/api/requests.py), which every deploy does to those who wait.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing response" not in str(record.msg))
     logging.raiseExceptions = False  # a line that cannot be written would be printed with its arguments
     warnings.showwarning = _log_warning
     sys.excepthook = _log_uncaught
