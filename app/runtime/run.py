@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -40,7 +40,8 @@ class RunRequest:
 
     def encoded(self) -> bytes:
         # What equals its default need not be stored nor read back.
-        return orjson.dumps({key: value for key, value in asdict(self).items() if value != getattr(EMPTY, key)})
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return orjson.dumps({name: value for name, value in values.items() if value != getattr(EMPTY, name)})
 
     @classmethod
     def decoded(cls, stored: bytes) -> RunRequest:

@@ -83,7 +83,7 @@ class RunQueue:
 
         Raises QueueFull, UnknownThread, ThreadBusy, WrongGraph, NothingToAnswer, KeyReused.
         """
-        digest = _digest(new)
+        digest = _digest(new) if new.idempotency_key else b""
         new = replace(new, trace_context=current_traceparent())
         worker = self._worker if not new.after_seconds else None
         reserved = worker.reserve() if worker else None
