@@ -103,7 +103,9 @@ def stream_answer(
 async def _frames(
     service: Service, run_id: UUID, after: int, modes: frozenset[str] | None, *, queued: bool
 ) -> AsyncGenerator[bytes]:
-    """Ends without `end` when the process leaves: the client asks for the run then, and reconnects."""
+    """Breaks off when the process leaves. A clean end would not do: when the run has ended meanwhile, SDK clients then
+    take its last events for read.
+    """
     next_id = after + 1
     started, metrics = time.perf_counter(), service.metrics
     metrics.streams_open.inc()
@@ -125,6 +127,8 @@ async def _frames(
                 if item.error:
                     yield _frame("error", to_json(item.error))
                 yield _frame("end", b"null")
+                return
+        raise HandedOver(f"This process stops. Ask another for the events of run {run_id} after {next_id - 1}.")
     except UnknownRun:
         yield _frame("error", to_json(TAKEN_BACK))
     finally:
