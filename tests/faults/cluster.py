@@ -59,8 +59,9 @@ class Cluster:
             self.addresses.append(running.url)
         return running
 
-    async def start_several(self, *roles: str) -> list[Running]:
-        return list(await asyncio.gather(*(self.start(role) for role in roles)))
+    async def start_several(self, *roles: str) -> None:
+        """The first ones, in this order."""
+        self.processes = list(await asyncio.gather(*(self.start(role) for role in roles)))
 
     def client(self) -> LangGraphClient:
         return client_of(self.addresses)

@@ -1,9 +1,10 @@
-"""A run that takes its process with it every time."""
+"""Runs that do harm wherever they are executed."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from app.runtime.leases import MOST_FAILURES
 from tests.faults.cluster import Stage
 from tests.faults.invariants import examine, rows
 from tests.faults.load import loaded
+from tests.service.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -43,5 +45,21 @@ async def test_a_run_that_kills_its_process_each_time_is_given_up_and_the_others
     assert not examine(stage.database_url, stage.effects_url, load.callers).violations
 
 
-async def status(stage: Stage, run_id: str) -> dict[str, object]:
+async def test_a_run_that_no_process_can_read_does_not_hold_up_the_queue(stage: Stage) -> None:
+    client = stage.cluster.client()
+    thread = await client.threads.create()
+    later = await client.runs.create(thread["thread_id"], "five", input={"said": []}, after_seconds=2)
+    with psycopg.connect(stage.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE runs SET request = 'of another version' WHERE run_id = %s", [later["run_id"]])
+    await eventually_async(lambda: begun(stage, later["run_id"]))
+    async with loaded(client, 60, pause=0.01) as load:  # more than a process begins without its queue
+        await load.finish()
+    assert (await status(stage, later["run_id"]))["status"] != "success"
+
+
+async def begun(stage: Stage, run_id: str) -> bool:
+    return bool(rows(stage.database_url, "SELECT FROM runs WHERE run_id = %s AND fence > 0", [run_id]))
+
+
+async def status(stage: Stage, run_id: str) -> dict[str, Any]:
     return rows(stage.database_url, "SELECT status, error, dead_letter FROM runs WHERE run_id = %s", [run_id])[0]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.faults import scenarios
@@ -37,6 +40,23 @@ async def test_sigterm_hands_runs_over_at_their_next_step_and_ends_the_process_a
     held(figures, done_within=5, exit_within=2)
     assert figures.findings.repeated_steps == 0
     assert figures.findings.failures == 0
+
+
+async def test_a_stream_that_a_stopping_process_leaves_breaks_off_and_does_not_end(calm: OwnPostgres) -> None:
+    # After a clean end SDK clients ask for the run, and leave it at that when it has ended meanwhile.
+    async with open_stage(calm.new_database(), calm.new_effects(), ("api", "worker")) as stage:
+        service = stage.cluster.processes[0]
+        body: dict[str, Any] = {"assistant_id": "five", "input": {"said": []}, "if_not_exists": "create"}
+        async with (
+            httpx.AsyncClient(base_url=service.url, timeout=30) as client,
+            client.stream("POST", f"/threads/{uuid4()}/runs/stream", json=body) as stream,
+        ):
+            lines = stream.aiter_lines()
+            assert await anext(lines) == "id: 1"
+            stopping = asyncio.create_task(stage.cluster.terminate(service))
+            with pytest.raises(httpx.RemoteProtocolError):
+                assert [line async for line in lines if line == "event: end"] == []
+            await stopping
 
 
 async def test_a_rolling_deploy_under_load_is_invisible(stage: Stage) -> None:
