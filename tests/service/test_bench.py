@@ -124,7 +124,16 @@ def test_a_stream_counts_by_its_last_values() -> None:
 
 def test_a_ratio_compares_within_a_repeat_and_with_the_best_of_several() -> None:
     def level(target: str, repeat: int, speed: float) -> Level:
-        return Level(target, "wait", 64, repeat, 1, 0, 0, {"runs_per_second": speed, "server_cpu_ms": 1.0})
+        return Level(
+            target,
+            "wait",
+            64,
+            repeat,
+            1,
+            0,
+            0,
+            {"runs_per_second": speed, "server_cpu_ms": 1.0, "runs_per_cpu_second": None},
+        )
 
     speeds = {"ours": (100.0, 60.0), "aegra": (20.0, 10.0), "langhost": (40.0, 8.0)}
     levels = [level(target, repeat, speed) for target, pair in speeds.items() for repeat, speed in enumerate(pair)]
