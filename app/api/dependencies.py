@@ -7,10 +7,12 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request
 
 from app.api.errors import ErrorBody
+from app.runtime.problems import Forbidden
 from app.runtime.service import Service
+from app.security.caller import LAPTOP, Caller, Scope
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (404, 409, 413, 422, 429, 500, 503, 504)
+    status: {"model": ErrorBody} for status in (401, 403, 404, 409, 413, 422, 429, 500, 503, 504)
 }
 
 
@@ -27,3 +29,24 @@ async def _service_with_database(request: Request) -> Service:
 
 AnyService = Annotated[Service, Depends(_service)]
 ReadyService = Annotated[Service, Depends(_service_with_database)]
+
+
+async def _caller(request: Request) -> Caller:
+    return cast("Caller", request.scope.get("caller", LAPTOP))  # the middleware of app/security puts it there
+
+
+CurrentCaller = Annotated[Caller, Depends(_caller)]
+
+
+def _needs(scope: Scope) -> Any:
+    async def check(caller: CurrentCaller) -> None:
+        if scope not in caller.scopes:
+            raise Forbidden(f"This needs the scope {scope}, which your token does not have. Ask for it at sign-in.")
+
+    return Depends(check)
+
+
+READ = _needs("read")
+RUN = _needs("run")
+ADMIN = _needs("admin")
+"""What a route asks of its caller: `dependencies=[READ]`."""

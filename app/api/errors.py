@@ -18,6 +18,7 @@ from app.runtime import problems
 from app.runtime.problems import Problem
 
 STATUS: dict[type[Problem], int] = {
+    problems.Forbidden: 403,
     problems.UnknownThread: 404,
     problems.UnknownCheckpoint: 404,
     problems.UnknownRun: 404,

@@ -83,6 +83,12 @@ class HandedOver(Problem):
     code = "handed_over"
 
 
+class Forbidden(Problem):
+    """The caller is known and lacks the scope."""
+
+    code = "forbidden"
+
+
 class LeaseLost(Problem):
     """This process could not renew its right to write to the thread in time."""
 

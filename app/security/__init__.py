@@ -1,0 +1,1 @@
+"""Who may do what: identity, scopes, limits and the record of it."""
