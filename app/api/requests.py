@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from contextvars import ContextVar
 from uuid import uuid4
 
 from psycopg import OperationalError
@@ -26,6 +27,8 @@ REQUEST_ID_HEADER = "x-request-id"
 # Taken over from a client only in a form that cannot break a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 CUT_OFF = (HandedOver, OperationalError, PoolTimeout)
+arrived_at: ContextVar[float] = ContextVar("arrived_at")
+"""When the request came, on time.monotonic."""
 OPERATIONS = {contract.LIVE_PATH, contract.READY_PATH, contract.METRICS_PATH}
 
 
@@ -42,6 +45,7 @@ class RequestMiddleware:
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
         started = time.monotonic()
+        arrived_at.set(started)
         status = 0
 
         async def send_with_id(message: Message) -> None:

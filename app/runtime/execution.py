@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -49,18 +48,9 @@ class Executor:
         self._graphs = graphs
         self._limits = limits
 
-    async def execute(self, claim: Claim, control: RunControl, emit: Emit) -> Outcome:
-        """Raises OperationalError, PoolTimeout, LeaseLost or GraphDrained when the run has to go on in another claim."""
-        seconds = min(claim.request.timeout_seconds or self._limits.run_seconds, self._limits.run_seconds)
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._execute(claim, control, emit)
-        except TimeoutError:
-            return _failed(
-                "run_timeout",
-                f"The run took longer than {seconds:g} s and was stopped; the steps it finished are kept.",
-                status="timeout",
-            )
+    def seconds(self, claim: Claim) -> float:
+        """How long the claim may take."""
+        return min(claim.request.timeout_seconds or self._limits.run_seconds, self._limits.run_seconds)
 
     async def stopped(self, claim: Claim) -> Outcome:
         """How a run ends that was cancelled: the steps that ended are kept, and questions wait still."""
@@ -70,7 +60,8 @@ class Executor:
         ids = tuple(item.id for item in snapshot.interrupts)
         return Outcome("interrupted", snapshot.values, interrupts=ids, has_next=bool(snapshot.next))
 
-    async def _execute(self, claim: Claim, control: RunControl, emit: Emit) -> Outcome:
+    async def execute(self, claim: Claim, control: RunControl, emit: Emit) -> Outcome:
+        """Raises OperationalError, PoolTimeout, LeaseLost or GraphDrained when the run has to go on in another claim."""
         config = self._config(claim)
         progress = _Progress()
         try:
@@ -282,6 +273,14 @@ def _stopped(snapshot: StateSnapshot) -> Outcome:
 
 def _refused(message: str) -> Outcome:
     return Outcome("error", error={"error": "invalid_input", "message": message}, interrupts=None)
+
+
+def timed_out(seconds: float) -> Outcome:
+    return _failed(
+        "run_timeout",
+        f"The run took longer than {seconds:g} s and was stopped; the steps it finished are kept.",
+        status="timeout",
+    )
 
 
 def _failed(code: str, message: str, status: Any = "error") -> Outcome:

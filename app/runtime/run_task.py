@@ -20,7 +20,7 @@ from app.observability.metrics import Metrics
 from app.observability.tracing import continued
 from app.runtime.checkpoints import PooledSaver, writing_as
 from app.runtime.database import Pool
-from app.runtime.execution import Executor
+from app.runtime.execution import Executor, timed_out
 from app.runtime.leases import LeaseKeeper
 from app.runtime.problems import LeaseLost
 from app.runtime.run import Claim, Outcome
@@ -32,11 +32,12 @@ log = logging.getLogger(__name__)
 
 DATABASE_RETRY_SECONDS = 0.25
 LONGEST_BACK_OFF_SECONDS = 30.0
+CANCEL_AGAIN_SECONDS = 2.0  # a node may need a moment to clean up
 # Of the event loop, from LangGraph's call to store a result until we have all that its task showed: the reader of the
 # stream wakes in the next turn, after what a node wrote itself one turn later.
 TURNS_TO_SHOW = 4
 
-Stop = Literal["interrupt", "rollback", "lost", "drain"]
+Stop = Literal["interrupt", "rollback", "lost", "drain", "timeout"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,13 @@ class RunTask:
         """Cancels the graph; what is written at a run's end looks at its lease by itself."""
         if self._graph and self._stop is None:
             self._stop = reason
+            self._cancel()
+
+    def _cancel(self) -> None:
+        """Until the graph ends: a node may swallow a cancellation, and Python 3.11 does so in places."""
+        if self._graph:
             self._graph.cancel()
+            asyncio.get_running_loop().call_later(CANCEL_AGAIN_SECONDS, self._cancel)
 
     async def run(self) -> Outcome | None:
         """Never raises but when it is cancelled from outside; the lease of what went wrong unseen ends."""
@@ -131,17 +138,21 @@ class RunTask:
                 await events.emit(live, event, data)
 
         await emit("metadata", to_json({"run_id": str(claim.run_id), "attempt": claim.fence}))
-        self._graph = asyncio.current_task()
+        seconds = self._parts.executor.seconds(claim)
+        self._graph = graph = asyncio.current_task()
+        out_of_time = asyncio.get_running_loop().call_later(seconds, self.stop, "timeout")
         try:
             with writing_as(claim.run_id, claim.fence, self._before_storing):
                 return await self._parts.executor.execute(claim, self._control, emit)
         except asyncio.CancelledError:
-            if self._stop is None or self._graph is None:
+            if self._stop is None:
                 raise
-            self._graph.uncancel()  # the cancellation is answered: what follows must not be cut off
-            return None
+            return timed_out(seconds) if self._stop == "timeout" else None
         finally:
+            out_of_time.cancel()
             self._graph = None
+            while self._stop and graph and graph.uncancel():
+                pass  # the cancellation is answered: what follows must not be cut off
 
     async def _before_storing(self) -> None:
         """What a step showed is stored before its result: a step that counts as done shows nothing any more."""

@@ -170,3 +170,7 @@ async def test_a_run_that_never_ends_is_stopped_by_its_limits(open_client: OpenC
         assert "7 steps" in looping.json()["error"]["message"]
         hanging = await client.post("/workflow/execute", json={"input": {"release": str(tmp_path / "never")}})
         assert (hanging.status_code, hanging.json()["error"]["code"]) == (504, "run_timeout")
+        deaf = await client.post(
+            "/workflow/execute", json={"input": {"release": str(tmp_path / "never"), "deaf": True}}
+        )
+        assert (deaf.status_code, deaf.json()["error"]["code"]) == (504, "run_timeout")

@@ -2,6 +2,7 @@
 
 import asyncio
 import operator
+from contextlib import suppress
 from typing import Annotated, TypedDict
 
 from anyio import Path
@@ -16,6 +17,7 @@ class State(TypedDict, total=False):
     reached: str  # a file the middle step makes
     release: str  # a file the middle step waits for
     fail: bool
+    deaf: bool  # the middle step swallows its first cancellation
     loop: bool
 
 
@@ -28,6 +30,9 @@ async def middle(state: State) -> State:
         raise ValueError("the words of a user, which no log may show")
     if reached := state.get("reached"):
         await Path(reached).touch()
+    if state.get("deaf"):
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
     while (release := state.get("release")) and not await Path(release).exists():  # noqa: ASYNC110  a file has no event
         await asyncio.sleep(0.02)
     return {"steps": ["middle"]}
