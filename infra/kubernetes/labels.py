@@ -1,4 +1,16 @@
-"""Labels by which objects of the service find each other."""
+"""Labels by which objects find each other: workloads, their network policies, disruption budgets and monitors."""
+
+NAME, COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 
 SERVICE_NAME = "agent"
-SERVICE_LABELS = {"app.kubernetes.io/name": SERVICE_NAME}
+SERVICE_LABELS = {NAME: SERVICE_NAME}  # everything that runs our image
+API_LABELS = {**SERVICE_LABELS, COMPONENT: "api"}
+WORKER_LABELS = {**SERVICE_LABELS, COMPONENT: "worker"}
+DATABASE_INIT_LABELS = {**SERVICE_LABELS, COMPONENT: "database-init"}
+MIGRATE_LABELS = {**SERVICE_LABELS, COMPONENT: "migrate"}
+PGBOUNCER_LABELS = {NAME: "pgbouncer"}
+
+# Namespaces beside the service's. Agents that need the host have one of their own, so that no other may use it.
+MONITORING, HOST_AGENTS, ROLLOUTS = "monitoring", "host-agents", "argo-rollouts"
+PROMETHEUS_LABELS = {NAME: "prometheus"}
+COLLECTOR_LABELS = {NAME: "opentelemetry-collector"}
