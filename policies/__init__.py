@@ -1,0 +1,1 @@
+"""What must hold: checks over the resource graph that say pass, fail, or what they could not see."""

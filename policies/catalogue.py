@@ -1,0 +1,18 @@
+"""Every check, in the order of the domains."""
+
+from __future__ import annotations
+
+from policies.check import Check
+from policies.checks import rds
+
+DOMAINS = {"rds": rds}
+
+
+def all_checks() -> list[Check]:
+    """By domain, then as its module has them."""
+    return [item for module in DOMAINS.values() for item in vars(module).values() if isinstance(item, Check)]
+
+
+def domain_of(check: Check) -> str:
+    """The domain whose module has it."""
+    return next(name for name, module in DOMAINS.items() if check in vars(module).values())
