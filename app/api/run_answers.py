@@ -21,6 +21,7 @@ from app.runtime.results import Result
 from app.runtime.run_queue import Accepted
 from app.runtime.service import Service
 from app.runtime.stream_parts import to_json
+from app.security.caller import Caller
 from app.tables.run_events import Event
 
 # A short run is answered in one piece. A longer one shows its Location first: with it a client finds the run again
@@ -136,11 +137,11 @@ async def _frames(
         metrics.streams_open.dec()
 
 
-async def json_answer(service: Service, accepted: Accepted) -> Response:
+async def json_answer(service: Service, caller: Caller, accepted: Accepted) -> Response:
     """The thread's values when the run has ended; a run that failed is told of in the body, as the SDK expects."""
     run = accepted.run
     told = headers(run.thread_id, run.run_id, "join")
-    waiting = asyncio.ensure_future(service.results.of(accepted))
+    waiting = asyncio.ensure_future(service.results.of(caller, accepted))
     done, _ = await asyncio.wait((waiting,), timeout=AT_ONCE_SECONDS)
     if done and not isinstance(waiting.exception(), HandedOver):
         return Response(_answer(waiting), media_type=JSON, headers=told)

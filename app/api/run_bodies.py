@@ -12,6 +12,7 @@ from app.api.state_bodies import AnyCheckpoint, CheckpointRequest
 from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text, refuse_unstorable, unsupported
 from app.runtime.assistants import Assistant
 from app.runtime.run import Durability, NewRun, Priority, Run, RunRequest, Strategy
+from app.security.caller import Caller
 
 TEMPORARY_THREAD_SECONDS = 120  # a stateless run's result can be fetched for as long after a lost connection
 
@@ -123,9 +124,12 @@ class RunBody(SdkBody):
             timeout_seconds=self.timeout_seconds,
         )
 
-    def run(self, thread_id: str, assistant: Assistant, *, recorded: bool, idempotency_key: str | None) -> NewRun:
+    def run(
+        self, caller: Caller, thread_id: str, assistant: Assistant, *, recorded: bool, idempotency_key: str | None
+    ) -> NewRun:
         """A run on a thread that the client names."""
         return NewRun(
+            caller=caller,
             run_id=uuid4(),
             thread_id=thread_id,
             graph_id=assistant.graph_id,

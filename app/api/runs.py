@@ -7,13 +7,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
 
-from app.api.dependencies import ERRORS, ReadyService
+from app.api.dependencies import ERRORS, READ, RUN, CurrentCaller, ReadyService
 from app.api.run_answers import EVENTS, FOLLOWED, EventStream, headers, json_answer, stream_answer
 from app.api.run_bodies import ExistingRun, RunBody
 from app.api.values import ThreadId
 from app.runtime.run import Status
 from app.runtime.run_queue import Accepted
 from app.runtime.service import Service
+from app.security.caller import Caller
 
 router = APIRouter(prefix="/threads/{thread_id}/runs", tags=["runs"], responses=ERRORS)
 
@@ -30,68 +31,88 @@ IdempotencyKey = Annotated[
 LastEventId = Annotated[str | None, Header(max_length=64)]
 
 
-async def _accept(service: Service, thread_id: str, body: RunBody, key: str | None, *, recorded: bool) -> Accepted:
+async def _accept(
+    service: Service, caller: Caller, thread_id: str, body: RunBody, key: str | None, *, recorded: bool
+) -> Accepted:
     assistant = service.assistants.get(body.assistant_id)
     if address := body.checkpoint_address():
-        await service.threads.require_checkpoint(thread_id, address)
-    return await service.queue.accept(body.run(thread_id, assistant, recorded=recorded, idempotency_key=key))
+        await service.threads.require_checkpoint(caller, thread_id, address)
+    return await service.queue.accept(body.run(caller, thread_id, assistant, recorded=recorded, idempotency_key=key))
 
 
-@router.post("", operation_id="create_run")
+@router.post("", operation_id="create_run", dependencies=[RUN])
 async def create(
     thread_id: ThreadId,
     body: RunBody,
     service: ReadyService,
+    caller: CurrentCaller,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> ExistingRun:
     """Accepts a run and answers at once; it is executed whatever happens to this process."""
-    accepted = await _accept(service, thread_id, body, idempotency_key, recorded=True)
+    accepted = await _accept(service, caller, thread_id, body, idempotency_key, recorded=True)
     response.headers["content-location"] = headers(thread_id, accepted.run.run_id, "join")["content-location"]
     return ExistingRun.of(accepted.run)
 
 
-@router.post("/wait", operation_id="wait_for_run", responses=FOLLOWED)
+@router.post("/wait", operation_id="wait_for_run", responses=FOLLOWED, dependencies=[RUN])
 async def wait(
-    thread_id: ThreadId, body: RunBody, service: ReadyService, idempotency_key: IdempotencyKey = None
+    thread_id: ThreadId,
+    body: RunBody,
+    service: ReadyService,
+    caller: CurrentCaller,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Accepts a run and answers with the thread's values when it has ended."""
-    return await json_answer(service, await _accept(service, thread_id, body, idempotency_key, recorded=False))
+    accepted = await _accept(service, caller, thread_id, body, idempotency_key, recorded=False)
+    return await json_answer(service, caller, accepted)
 
 
-@router.post("/stream", operation_id="stream_run", response_class=EventStream, response_model=None, responses=EVENTS)
+@router.post(
+    "/stream",
+    operation_id="stream_run",
+    response_class=EventStream,
+    response_model=None,
+    responses=EVENTS,
+    dependencies=[RUN],
+)
 async def stream(
-    thread_id: ThreadId, body: RunBody, service: ReadyService, idempotency_key: IdempotencyKey = None
+    thread_id: ThreadId,
+    body: RunBody,
+    service: ReadyService,
+    caller: CurrentCaller,
+    idempotency_key: IdempotencyKey = None,
 ) -> EventStream:
     """Accepts a run and answers with its events as they happen."""
-    accepted = await _accept(service, thread_id, body, idempotency_key, recorded=True)
+    accepted = await _accept(service, caller, thread_id, body, idempotency_key, recorded=True)
     return stream_answer(service, thread_id, accepted.run.run_id, queued=accepted.queued)
 
 
-@router.get("", operation_id="list_runs")
+@router.get("", operation_id="list_runs", dependencies=[READ])
 async def list_runs(
     thread_id: ThreadId,
     service: ReadyService,
+    caller: CurrentCaller,
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     status: Status | None = None,
 ) -> list[ExistingRun]:
     """The thread's runs, newest first."""
-    await service.threads.get(thread_id)
-    return [ExistingRun.of(run) for run in await service.results.of_thread(thread_id, status, limit, offset)]
+    await service.threads.get(caller, thread_id)
+    return [ExistingRun.of(run) for run in await service.results.of_thread(caller, thread_id, status, limit, offset)]
 
 
-@router.get("/{run_id}", operation_id="get_run")
-async def get(thread_id: ThreadId, run_id: UUID, service: ReadyService) -> ExistingRun:
+@router.get("/{run_id}", operation_id="get_run", dependencies=[READ])
+async def get(thread_id: ThreadId, run_id: UUID, service: ReadyService, caller: CurrentCaller) -> ExistingRun:
     """The run's status, and its error when it failed."""
-    return ExistingRun.of(await service.results.get(thread_id, run_id))
+    return ExistingRun.of(await service.results.get(caller, thread_id, run_id))
 
 
-@router.get("/{run_id}/join", operation_id="join_run", responses=FOLLOWED)
-async def join(thread_id: ThreadId, run_id: UUID, service: ReadyService) -> Response:
+@router.get("/{run_id}/join", operation_id="join_run", responses=FOLLOWED, dependencies=[READ])
+async def join(thread_id: ThreadId, run_id: UUID, service: ReadyService, caller: CurrentCaller) -> Response:
     """Waits for the run's end and answers with the thread's values."""
-    run = await service.results.get(thread_id, run_id)
-    return await json_answer(service, Accepted(run, new=False))
+    run = await service.results.get(caller, thread_id, run_id)
+    return await json_answer(service, caller, Accepted(run, new=False))
 
 
 @router.get(
@@ -100,16 +121,18 @@ async def join(thread_id: ThreadId, run_id: UUID, service: ReadyService) -> Resp
     response_class=EventStream,
     response_model=None,
     responses=EVENTS,
+    dependencies=[READ],
 )
 async def join_stream(
     thread_id: ThreadId,
     run_id: UUID,
     service: ReadyService,
+    caller: CurrentCaller,
     stream_mode: Annotated[list[str] | None, Query()] = None,
     last_event_id: LastEventId = None,
 ) -> EventStream:
     """The run's events after Last-Event-ID, or all of them."""
-    await service.results.get(thread_id, run_id)
+    await service.results.get(caller, thread_id, run_id)
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) <= 18 else 0
     return stream_answer(service, thread_id, run_id, after, _shown(stream_mode))
 
@@ -119,19 +142,21 @@ async def join_stream(
     operation_id="cancel_run",
     status_code=202,
     responses={204: {"description": "Ended, as waited for."}},
+    dependencies=[RUN],
 )
 async def cancel(
     thread_id: ThreadId,
     run_id: UUID,
     service: ReadyService,
+    caller: CurrentCaller,
     response: Response,
     wait: bool = False,
     action: Literal["interrupt", "rollback"] = "interrupt",
 ) -> None:
     """Ends the run: what it stored is kept, or taken back with the run itself."""
-    await service.queue.cancel(thread_id, run_id, action)
+    await service.queue.cancel(caller, thread_id, run_id, action)
     if wait:
-        await service.results.ended(thread_id, run_id)
+        await service.results.ended(caller, thread_id, run_id)
         response.status_code = 204
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app import __version__
-from app.api.dependencies import ERRORS, AnyService, ReadyService
+from app.api.dependencies import ADMIN, ERRORS, READ, AnyService, ReadyService
 from app.runtime.run_queue import QueueStatistics
 
 router = APIRouter(tags=["service"], responses={status: ERRORS[status] for status in (500, 503)})
@@ -33,7 +33,7 @@ class OkBody(BaseModel):
     ok: bool = True
 
 
-@router.get("/info", operation_id="info")
+@router.get("/info", operation_id="info", dependencies=[READ])
 async def info(service: AnyService) -> InfoBody:
     """Versions, features, and the graphs served here."""
     return InfoBody(
@@ -47,7 +47,7 @@ async def ok() -> OkBody:
     return OkBody()
 
 
-@router.get("/queue", operation_id="queue_statistics")
+@router.get("/queue", operation_id="queue_statistics", dependencies=[ADMIN])
 async def queue(service: ReadyService) -> dict[str, QueueStatistics]:
     """By priority: runs that wait, that are to start later, and that run."""
     return await service.queue.statistics()

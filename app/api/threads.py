@@ -8,7 +8,7 @@ from uuid import uuid4
 import orjson
 from fastapi import APIRouter, Header, Response
 
-from app.api.dependencies import ERRORS, ReadyService
+from app.api.dependencies import ERRORS, READ, RUN, CurrentCaller, ReadyService
 from app.api.selection import extracted, page_headers, selected
 from app.api.thread_bodies import (
     ThreadBody,
@@ -32,10 +32,11 @@ async def _answer(service: Service, thread: Thread) -> Response:
     return json_response(thread_body(thread, (await service.threads.states([thread])).get(thread.thread_id)))
 
 
-@router.post("", operation_id="create_thread", response_model=ThreadBody)
-async def create(body: ThreadCreate, service: ReadyService) -> Response:
+@router.post("", operation_id="create_thread", response_model=ThreadBody, dependencies=[RUN])
+async def create(body: ThreadCreate, service: ReadyService, caller: CurrentCaller) -> Response:
     """Makes a thread; with if_exists=do_nothing answers with the one that is there."""
     thread = await service.threads.create(
+        caller,
         body.thread_id or str(uuid4()),
         body.metadata,
         graph_id=body.graph_id,
@@ -45,41 +46,47 @@ async def create(body: ThreadCreate, service: ReadyService) -> Response:
     return await _answer(service, thread)
 
 
-@router.post("/search", operation_id="search_threads", response_model=list[ThreadBody])
-async def search(body: ThreadSearchBody, service: ReadyService) -> Response:
+@router.post("/search", operation_id="search_threads", response_model=list[ThreadBody], dependencies=[READ])
+async def search(body: ThreadSearchBody, service: ReadyService, caller: CurrentCaller) -> Response:
     """The threads that match."""
-    found = await service.threads.search(body.search())
+    found = await service.threads.search(caller, body.search())
     page = found[: body.limit]
     states = await service.threads.states(page) if body.reads_state else {}
     rows = [_row(thread_body(thread, states.get(thread.thread_id)), body) for thread in page]
     return json_response(rows, headers=page_headers(len(found), body.limit, body.offset))
 
 
-@router.post("/count", operation_id="count_threads")
-async def count(body: ThreadConditions, service: ReadyService) -> int:
+@router.post("/count", operation_id="count_threads", dependencies=[READ])
+async def count(body: ThreadConditions, service: ReadyService, caller: CurrentCaller) -> int:
     """How many threads match."""
-    return await service.threads.count(Search(metadata=body.metadata, status=body.status, ids=body.ids))
+    return await service.threads.count(caller, Search(metadata=body.metadata, status=body.status, ids=body.ids))
 
 
-@router.get("/{thread_id}", operation_id="get_thread", response_model=ThreadBody)
-async def get(thread_id: ThreadId, service: ReadyService) -> Response:
+@router.get("/{thread_id}", operation_id="get_thread", response_model=ThreadBody, dependencies=[READ])
+async def get(thread_id: ThreadId, service: ReadyService, caller: CurrentCaller) -> Response:
     """The thread with its values."""
-    return await _answer(service, await service.threads.get(thread_id))
+    return await _answer(service, await service.threads.get(caller, thread_id))
 
 
 @router.patch(
-    "/{thread_id}", operation_id="change_thread", response_model=ThreadBody, responses={204: {"description": "Changed"}}
+    "/{thread_id}",
+    operation_id="change_thread",
+    response_model=ThreadBody,
+    responses={204: {"description": "Changed"}},
+    dependencies=[RUN],
 )
-async def change(thread_id: ThreadId, body: ThreadPatch, service: ReadyService, prefer: Prefer = None) -> Response:
+async def change(
+    thread_id: ThreadId, body: ThreadPatch, service: ReadyService, caller: CurrentCaller, prefer: Prefer = None
+) -> Response:
     """Adds to the thread's metadata, or sets its time to live."""
-    thread = await service.threads.change(thread_id, body.metadata, body.ttl_seconds)
+    thread = await service.threads.change(caller, thread_id, body.metadata, body.ttl_seconds)
     return Response(status_code=204) if prefer == "return=minimal" else await _answer(service, thread)
 
 
-@router.delete("/{thread_id}", operation_id="delete_thread", status_code=204)
-async def delete(thread_id: ThreadId, service: ReadyService) -> None:
+@router.delete("/{thread_id}", operation_id="delete_thread", status_code=204, dependencies=[RUN])
+async def delete(thread_id: ThreadId, service: ReadyService, caller: CurrentCaller) -> None:
     """Erases the thread, its runs, their events and its checkpoints. A run in progress stops."""
-    await service.threads.delete(thread_id)
+    await service.threads.delete(caller, thread_id)
 
 
 def _row(body: ThreadBody, asked: ThreadSearchBody) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ERRORS, ReadyService
+from app.api.dependencies import ERRORS, RUN, CurrentCaller, ReadyService
 from app.api.errors import error_response
 from app.api.run_answers import FOLLOWED, headers
 from app.api.runs import IdempotencyKey
@@ -22,16 +22,19 @@ router = APIRouter(prefix="/workflow", tags=["workflow"], responses=ERRORS)
 FAILURES = {"invalid_input": 422, "run_timeout": 504}  # any other failure of a run is 500
 
 
-@router.post("/execute", operation_id="execute", response_model=ExecuteResponse, responses=FOLLOWED)
-async def execute(request: ExecuteRequest, service: ReadyService, idempotency_key: IdempotencyKey = None) -> Response:
+@router.post("/execute", operation_id="execute", response_model=ExecuteResponse, responses=FOLLOWED, dependencies=[RUN])
+async def execute(
+    request: ExecuteRequest, service: ReadyService, caller: CurrentCaller, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Runs a graph on a thread and answers with its result.
 
     A thread takes one run at a time: while one is in progress another gets 409 with Retry-After.
     """
-    name = await service.threads.graph_for(request.thread_id, request.graph)
+    name = await service.threads.graph_for(caller, request.thread_id, request.graph)
     assistant = service.assistants.get(name)
     accepted = await service.queue.accept(
         NewRun(
+            caller=caller,
             run_id=uuid4(),
             thread_id=request.thread_id or str(uuid4()),
             graph_id=name,
@@ -47,7 +50,7 @@ async def execute(request: ExecuteRequest, service: ReadyService, idempotency_ke
     )
     told = headers(accepted.run.thread_id, accepted.run.run_id, "join")
     try:
-        result = await service.results.of(accepted)
+        result = await service.results.of(caller, accepted)
     except HandedOver as problem:
         return error_response(503, problem.code, problem.message, headers={**told, "retry-after": "1"})
     if result.error:

@@ -26,6 +26,7 @@ from app.runtime.threads import GRAPH_KEY
 log = logging.getLogger(__name__)
 
 INTERRUPT = "__interrupt__"
+USER_KEY = "langgraph_auth_user"  # where LangGraph's own server tells graphs who asks; with _id the name alone
 Emit = Callable[[str, bytes], Awaitable[None]]
 
 # The database or this process is in trouble, not the graph: the run goes on elsewhere or later.
@@ -162,10 +163,13 @@ class Executor:
         configurable = {
             key: value
             for key, value in cast("dict[str, Any]", asked.get("configurable") or {}).items()
-            if not key.startswith("__")
+            if not key.startswith(("__", USER_KEY))
         }
         # The service's own come last: a client's thread_id would read another thread (aegra#431).
         configurable |= {**(claim.request.checkpoint or {}), "thread_id": claim.thread_id}
+        if claim.owner:
+            user = {"identity": claim.owner, "tenant": claim.tenant}
+            configurable |= {USER_KEY: user, f"{USER_KEY}_id": claim.owner}
         limit = min(int(asked.get("recursion_limit") or self._limits.recursion), self._limits.recursion)
         return {
             "configurable": configurable,

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import orjson
 
+from app.security.caller import Caller
+
 Status = Literal["pending", "running", "success", "error", "timeout", "interrupted", "cancelled"]
 Priority = Literal["high", "normal", "low"]
 Strategy = Literal["reject", "interrupt", "rollback", "enqueue"]
@@ -74,6 +76,7 @@ EMPTY = RunRequest()
 class NewRun:
     """A run to accept."""
 
+    caller: Caller
     run_id: UUID
     thread_id: str
     graph_id: str
@@ -131,6 +134,8 @@ class Claim:
     trace_context: str | None
     cancel_action: CancelAction | None  # asked for while no worker had it
     waited_seconds: float
+    tenant: str
+    owner: str
 
     @cached_property
     def request(self) -> RunRequest:

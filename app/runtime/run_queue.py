@@ -28,6 +28,7 @@ from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outco
 from app.runtime.signals import Signals
 from app.runtime.topics import ATTENTION, WORK, changed
 from app.runtime.worker import Worker
+from app.security.caller import Caller
 from app.tables import runs, threads
 from app.tables.runs import Connection
 from app.tables.threads import Thread
@@ -93,7 +94,7 @@ class RunQueue:
         try:
             async with self._pool.connection() as connection:
                 if new.idempotency_key:
-                    known = await _known(connection, new.idempotency_key, digest)
+                    known = await _known(connection, new, digest)
                     if known:
                         return known
                 if reserved is None:
@@ -102,7 +103,7 @@ class RunQueue:
                     accepted = await self._insert(connection, new, digest, reserved, cancelled)
                 except UniqueViolation:
                     # The same key at the same moment, in another process.
-                    known = await _known(connection, new.idempotency_key, digest) if new.idempotency_key else None
+                    known = await _known(connection, new, digest)
                     if known is None:
                         raise
                     return known
@@ -120,13 +121,13 @@ class RunQueue:
             self._signals.publish(ATTENTION, *(changed(run_id) for run_id in cancelled.run_ids))
         return Accepted(run, ending=ending)
 
-    async def cancel(self, thread_id: str | None, run_id: UUID, action: CancelAction) -> None:
+    async def cancel(self, caller: Caller, thread_id: str | None, run_id: UUID, action: CancelAction) -> None:
         """Ends a pending run at once; asks the worker of a running one. Raises UnknownRun, RunEnded."""
         async with self._pool.connection() as connection, connection.transaction():
-            run = await runs.get(connection, run_id)
+            run = await runs.get(connection, caller, run_id)
             if run is None or (thread_id is not None and run.thread_id != thread_id):
                 raise UnknownRun(f"run_id={run_id}: no such run.", field="run_id")
-            thread = await threads.lock(connection, run.thread_id)
+            thread = await threads.lock(connection, caller, run.thread_id)
             found = [other for other in await runs.unended(connection, run.thread_id) if other.run_id == run_id]
             if thread is None or not found:
                 raise RunEnded(f"run_id={run_id}: the run has ended already.", field="run_id")
@@ -167,10 +168,10 @@ class RunQueue:
                 if run:
                     return Accepted(run)
         async with connection.transaction():
-            thread = await threads.lock(connection, new.thread_id)
+            thread = await threads.lock(connection, new.caller, new.thread_id)
             if thread is None:
                 raise UnknownThread(f"thread_id={new.thread_id!r}: no such thread.", field="thread_id")
-            known = await _known(connection, new.idempotency_key, digest) if new.idempotency_key else None
+            known = await _known(connection, new, digest)
             if known:  # before anything refuses the run, or stops it, as another one on its thread
                 return known
             _refuse_other_graph(thread, new)
@@ -202,6 +203,8 @@ def _claim(run: Run, new: NewRun) -> Claim:
         trace_context=new.trace_context,
         cancel_action=None,
         waited_seconds=0,
+        tenant=new.caller.tenant,
+        owner=new.caller.user,
     )
 
 
@@ -218,21 +221,23 @@ async def _stop(connection: Connection, others: Sequence[Run], action: CancelAct
     await runs.ask_to_cancel(connection, running, action)
 
 
-async def _known(connection: Connection, key: str, digest: bytes) -> Accepted | None:
-    found = await runs.accepted_before(connection, key)
+async def _known(connection: Connection, new: NewRun, digest: bytes) -> Accepted | None:
+    if new.idempotency_key is None:
+        return None
+    found = await runs.accepted_before(connection, new.caller, new.idempotency_key)
     if found is None:
         return None
     run, first_digest = found
     if first_digest != digest:
         raise KeyReused(
-            f"Idempotency-Key {key!r} belongs to another request (run {run.run_id}). Use a new key.",
+            f"Idempotency-Key {new.idempotency_key!r} belongs to another request (run {run.run_id}). Use a new key.",
             field="Idempotency-Key",
         )
     return Accepted(run, new=False)
 
 
 async def _refuse_answer_to_nothing(connection: Connection, new: NewRun) -> None:
-    if await threads.get(connection, new.thread_id) is None:
+    if await threads.get(connection, new.caller, new.thread_id) is None:
         raise NothingToAnswer(
             f"command.resume: thread {new.thread_id} does not exist, so nothing waits there for an answer.",
             field="command.resume",

@@ -229,7 +229,7 @@ class EventLog:
             if recent and recent[0].id <= after + 1:
                 return None, [event for event in recent if event.id > after]
         async with self._pool.connection() as connection:
-            run = await runs.get(connection, run_id)
+            run = await runs.present(connection, run_id)
             if run is None:
                 raise UnknownRun(f"run_id={run_id}: no such run.", field="run_id")
             events = await run_events.after(connection, run_id, after, PAGE) if run.recorded else []

@@ -26,6 +26,7 @@ from app.runtime.problems import (
 )
 from app.runtime.signals import Signals
 from app.runtime.topics import ATTENTION, changed
+from app.security.caller import Caller
 from app.tables import runs, threads
 from app.tables.threads import Connection, Search, Thread
 
@@ -52,6 +53,7 @@ class Threads:
 
     async def create(
         self,
+        caller: Caller,
         thread_id: str,
         metadata: Mapping[str, Any],
         *,
@@ -62,42 +64,44 @@ class Threads:
         if graph_id is not None:
             self._graphs.require(graph_id)
         async with self._pool.connection() as connection:
-            created = await threads.create(connection, thread_id, graph_id, metadata, ttl_seconds)
-            known = created or await threads.get(connection, thread_id)
+            created = await threads.create(connection, caller, thread_id, graph_id, metadata, ttl_seconds)
+            known = created or await threads.get(connection, caller, thread_id)
         if known is None or (created is None and if_exists == "raise"):
             raise ThreadExists(f"thread_id={thread_id!r}: exists. Use if_exists=do_nothing, or another id.")
         return known
 
-    async def get(self, thread_id: str) -> Thread:
+    async def get(self, caller: Caller, thread_id: str) -> Thread:
         async with self._pool.connection() as connection:
-            return _known(await threads.get(connection, thread_id), thread_id)
+            return _known(await threads.get(connection, caller, thread_id), thread_id)
 
-    async def change(self, thread_id: str, metadata: Mapping[str, Any], ttl_seconds: int | None) -> Thread:
+    async def change(
+        self, caller: Caller, thread_id: str, metadata: Mapping[str, Any], ttl_seconds: int | None
+    ) -> Thread:
         async with self._pool.connection() as connection:
-            return _known(await threads.change(connection, thread_id, metadata, ttl_seconds), thread_id)
+            return _known(await threads.change(connection, caller, thread_id, metadata, ttl_seconds), thread_id)
 
-    async def search(self, wanted: Search) -> list[Thread]:
+    async def search(self, caller: Caller, wanted: Search) -> list[Thread]:
         async with self._pool.connection() as connection:
-            return await threads.search(connection, wanted)
+            return await threads.search(connection, caller, wanted)
 
-    async def count(self, wanted: Search) -> int:
+    async def count(self, caller: Caller, wanted: Search) -> int:
         async with self._pool.connection() as connection:
-            return await threads.count(connection, wanted)
+            return await threads.count(connection, caller, wanted)
 
-    async def delete(self, thread_id: str) -> None:
+    async def delete(self, caller: Caller, thread_id: str) -> None:
         """Erases the thread, its runs, events and checkpoints. A run in progress loses its claim and stops."""
         async with self._pool.connection() as connection, connection.transaction():
             running = await runs.unended(connection, thread_id)
-            if not await threads.delete(connection, thread_id):
+            if not await threads.delete(connection, caller, thread_id):
                 raise UnknownThread(f"thread_id={thread_id!r}: no such thread.", field="thread_id")
             await self._saver.delete_threads(connection, [thread_id])
         self._signals.publish(ATTENTION, *(changed(run.run_id) for run in running))
 
     async def state(
-        self, thread_id: str, checkpoint: Mapping[str, Any] | None = None, *, subgraphs: bool = False
+        self, caller: Caller, thread_id: str, checkpoint: Mapping[str, Any] | None = None, *, subgraphs: bool = False
     ) -> StateSnapshot:
         """The thread as it is now, or was at a checkpoint. Empty before its first run."""
-        thread = await self.get(thread_id)
+        thread = await self.get(caller, thread_id)
         config = thread_config(thread_id, checkpoint)
         async with self._open(thread) as graph:
             snapshot = await graph.aget_state(config, subgraphs=subgraphs)
@@ -116,13 +120,18 @@ class Threads:
         async with few, self._open(thread) as graph:
             return await graph.aget_state(thread_config(thread.thread_id))
 
-    async def require_checkpoint(self, thread_id: str, checkpoint: Mapping[str, Any]) -> None:
+    async def require_checkpoint(self, caller: Caller, thread_id: str, checkpoint: Mapping[str, Any]) -> None:
         """LangGraph would begin from nothing at a checkpoint that it does not find."""
+        await self.get(caller, thread_id)
+        await self._require_checkpoint(thread_id, checkpoint)
+
+    async def _require_checkpoint(self, thread_id: str, checkpoint: Mapping[str, Any]) -> None:
         if await self._saver.aget_tuple(thread_config(thread_id, checkpoint)) is None:
             raise _unknown_checkpoint("checkpoint_id", checkpoint.get("checkpoint_id"), thread_id)
 
     async def history(
         self,
+        caller: Caller,
         thread_id: str,
         limit: int,
         before: Mapping[str, Any] | None = None,
@@ -130,11 +139,11 @@ class Threads:
         checkpoint: Mapping[str, Any] | None = None,
     ) -> list[StateSnapshot]:
         """Newest first, at most `limit`, all older than the checkpoint `before`."""
-        thread = await self.get(thread_id)
+        thread = await self.get(caller, thread_id)
         if thread.graph_id is None:
             return []
         if before is not None:
-            await self.require_checkpoint(thread_id, before)
+            await self._require_checkpoint(thread_id, before)
         async with self._open(thread) as graph:
             found = graph.aget_state_history(
                 thread_config(thread_id, checkpoint),
@@ -146,6 +155,7 @@ class Threads:
 
     async def update_state(
         self,
+        caller: Caller,
         thread_id: str,
         values: Any,
         *,
@@ -156,7 +166,7 @@ class Threads:
 
         Returns the configurable of the new checkpoint. Raises ThreadBusy while a run writes.
         """
-        async with self._alone(thread_id) as (thread, connection), self._open(thread) as graph:
+        async with self._alone(caller, thread_id) as (thread, connection), self._open(thread) as graph:
             if thread.graph_id is None:
                 raise NoGraph(f"thread_id={thread_id!r}: has no graph yet. Run one on it first.", field="thread_id")
             config = thread_config(thread_id, checkpoint)
@@ -180,18 +190,20 @@ class Threads:
             await threads.set_status(connection, thread_id, status, [item.id for item in now.interrupts])
             return dict(head.get("configurable", {}))
 
-    async def roll_back(self, thread_id: str, checkpoint_id: str) -> StateSnapshot:
+    async def roll_back(self, caller: Caller, thread_id: str, checkpoint_id: str) -> StateSnapshot:
         """Makes an earlier checkpoint the newest one; the history keeps all that came after it."""
         # __copy__ is LangGraph's own name for a fork that changes nothing.
-        await self.update_state(thread_id, None, as_node="__copy__", checkpoint={"checkpoint_id": checkpoint_id})
-        return await self.state(thread_id)
+        await self.update_state(
+            caller, thread_id, None, as_node="__copy__", checkpoint={"checkpoint_id": checkpoint_id}
+        )
+        return await self.state(caller, thread_id)
 
-    async def graph_for(self, thread_id: str | None, wanted: str | None) -> str:
+    async def graph_for(self, caller: Caller, thread_id: str | None, wanted: str | None) -> str:
         """The graph of a run: the thread's own, else the one asked for, else the first of langgraph.json."""
         begun_by = None
         if thread_id is not None and wanted is None:
             async with self._pool.connection() as connection:
-                thread = await threads.get(connection, thread_id)
+                thread = await threads.get(connection, caller, thread_id)
             begun_by = thread.graph_id if thread else None
         name = begun_by or wanted or self._graphs.default
         self._graphs.require(name)
@@ -204,10 +216,10 @@ class Threads:
             yield graph
 
     @asynccontextmanager
-    async def _alone(self, thread_id: str) -> AsyncGenerator[tuple[Thread, Connection]]:
+    async def _alone(self, caller: Caller, thread_id: str) -> AsyncGenerator[tuple[Thread, Connection]]:
         """The thread while nothing claims it, and the connection that holds its lock."""
         async with self._changes, self._pool.connection() as connection, connection.transaction():
-            thread = _known(await threads.lock(connection, thread_id), thread_id)
+            thread = _known(await threads.lock(connection, caller, thread_id), thread_id)
             if any(run.status == "running" for run in await runs.unended(connection, thread_id)):
                 raise ThreadBusy(
                     "A run is writing to this thread. Wait for its end and send this request again.",

@@ -11,6 +11,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run
+from app.security.caller import OWNED, Caller
 
 Connection = AsyncConnection[DictRow]
 
@@ -24,12 +25,12 @@ _INSERT = """
     INSERT INTO runs (
         run_id, thread_id, graph_id, assistant_id, status, request, metadata, strategy, recorded,
         idempotency_key, request_digest, trace_context, available_at, rank, priority,
-        fence, worker, lease_until, started_at)
+        fence, worker, lease_until, started_at, tenant, owner)
     SELECT
         %(run_id)s, %(thread_id)s, %(graph_id)s, %(assistant_id)s, claimed.status, %(request)s, %(metadata)s,
         %(strategy)s, %(recorded)s, %(idempotency_key)s, %(digest)s, %(trace_context)s,
         now() + make_interval(secs => %(after)s), now() + make_interval(secs => %(after)s + %(handicap)s), %(priority)s,
-        claimed.fence, %(worker)s, claimed.lease_until, claimed.started_at
+        claimed.fence, %(worker)s, claimed.lease_until, claimed.started_at, %(tenant)s, %(owner)s
     FROM (
         SELECT 'pending' AS status, 0 AS fence, NULL::timestamptz AS lease_until, NULL::timestamptz AS started_at
         WHERE %(worker)s::uuid IS NULL
@@ -40,8 +41,10 @@ _INSERT = """
 INSERT = f"{_INSERT} RETURNING {COLUMNS}"
 INSERT_WITH_THREAD = f"""
     WITH thread AS (
-        INSERT INTO threads (thread_id, graph_id, status, metadata, ttl_seconds, temporary)
-        VALUES (%(thread_id)s, %(graph_id)s, 'busy', %(thread_metadata)s, %(ttl)s, %(ttl)s::integer IS NOT NULL)
+        INSERT INTO threads (thread_id, graph_id, status, metadata, ttl_seconds, temporary, tenant, owner)
+        VALUES (
+            %(thread_id)s, %(graph_id)s, 'busy', %(thread_metadata)s, %(ttl)s, %(ttl)s::integer IS NOT NULL,
+            %(tenant)s, %(owner)s)
         ON CONFLICT DO NOTHING
         RETURNING thread_id
     )
@@ -153,6 +156,8 @@ def claim_of(row: Mapping[str, Any]) -> Claim:
         trace_context=row["trace_context"],
         cancel_action=row["cancel_action"],
         waited_seconds=row["waited_seconds"],
+        tenant=row["tenant"],
+        owner=row["owner"],
     )
 
 
@@ -177,6 +182,7 @@ async def insert_with_thread(
 
 def _insert_values(new: NewRun, digest: bytes, worker: UUID | None, lease_seconds: float) -> dict[str, Any]:
     return {
+        **new.caller.owns,
         "run_id": new.run_id,
         "thread_id": new.thread_id,
         "graph_id": new.graph_id,
@@ -198,30 +204,41 @@ def _insert_values(new: NewRun, digest: bytes, worker: UUID | None, lease_second
     }
 
 
-async def get(connection: Connection, run_id: UUID) -> Run | None:
+async def get(connection: Connection, caller: Caller, run_id: UUID) -> Run | None:
+    query = f"SELECT {COLUMNS} FROM runs WHERE run_id = %(run_id)s AND {OWNED}"  # noqa: S608  constants
+    row = await (await connection.execute(query, {"run_id": run_id, **caller.owns})).fetchone()
+    return _run(row) if row else None
+
+
+async def present(connection: Connection, run_id: UUID) -> Run | None:
+    """For who has been let in already, such as a follower of its events."""
     row = await (await connection.execute(f"SELECT {COLUMNS} FROM runs WHERE run_id = %s", (run_id,))).fetchone()  # noqa: S608  a constant
     return _run(row) if row else None
 
 
-async def accepted_before(connection: Connection, key: str) -> tuple[Run, bytes] | None:
-    """The run that an idempotency key belongs to, and the digest of its request."""
-    query = f"SELECT {COLUMNS}, request_digest FROM runs WHERE idempotency_key = %s"  # noqa: S608  a constant
-    row = await (await connection.execute(query, (key,))).fetchone()
+async def accepted_before(connection: Connection, caller: Caller, key: str) -> tuple[Run, bytes] | None:
+    """The run that an idempotency key of the caller belongs to, and the digest of its request."""
+    query = f"SELECT {COLUMNS}, request_digest FROM runs WHERE idempotency_key = %(key)s AND {OWNED}"  # noqa: S608  constants
+    row = await (await connection.execute(query, {"key": key, **caller.owns})).fetchone()
     return (_run(row), bytes(row["request_digest"])) if row else None
 
 
-async def of_thread(connection: Connection, thread_id: str, status: str | None, limit: int, offset: int) -> list[Run]:
+async def of_thread(
+    connection: Connection, caller: Caller, thread_id: str, status: str | None, limit: int, offset: int
+) -> list[Run]:
     """Newest first."""
     query = f"""
-        SELECT {COLUMNS} FROM runs WHERE thread_id = %s AND (%s::text IS NULL OR status = %s)
-        ORDER BY number DESC LIMIT %s OFFSET %s
-    """  # noqa: S608  a constant
-    cursor = await connection.execute(query, (thread_id, status, status, limit, offset))
+        SELECT {COLUMNS} FROM runs
+        WHERE thread_id = %(thread_id)s AND (%(status)s::text IS NULL OR status = %(status)s) AND {OWNED}
+        ORDER BY number DESC LIMIT %(limit)s OFFSET %(offset)s
+    """  # noqa: S608  constants
+    values = {"thread_id": thread_id, "status": status, "limit": limit, "offset": offset, **caller.owns}
+    cursor = await connection.execute(query, values)
     return [_run(row) for row in await cursor.fetchall()]
 
 
 async def unended(connection: Connection, thread_id: str) -> list[Run]:
-    """The thread's pending and running runs, oldest first."""
+    """The pending and running runs, oldest first, of a thread that the caller has."""
     query = f"SELECT {COLUMNS} FROM runs WHERE thread_id = %s AND status IN ('pending', 'running') ORDER BY number"  # noqa: S608  a constant
     return [_run(row) for row in await (await connection.execute(query, (thread_id,))).fetchall()]
 

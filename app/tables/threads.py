@@ -12,6 +12,8 @@ from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
+from app.security.caller import OWNED, Caller
+
 Connection = AsyncConnection[DictRow]
 ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
 
@@ -37,30 +39,38 @@ def _thread(row: Mapping[str, Any]) -> Thread:
     return Thread(**{name: row[name] for name in Thread.__dataclass_fields__})
 
 
-async def _one(connection: Connection, query: str, values: Mapping[str, Any] | Sequence[Any]) -> Thread | None:
+async def _one(connection: Connection, query: str, values: Mapping[str, Any]) -> Thread | None:
     row = await (await connection.execute(query.encode(), values)).fetchone()
     return _thread(row) if row else None
 
 
 async def create(
-    connection: Connection, thread_id: str, graph_id: str | None, metadata: Mapping[str, Any], ttl_seconds: int | None
+    connection: Connection,
+    caller: Caller,
+    thread_id: str,
+    graph_id: str | None,
+    metadata: Mapping[str, Any],
+    ttl_seconds: int | None,
 ) -> Thread | None:
-    """None when it exists."""
+    """None when it exists, whoever has it."""
     query = f"""
-        INSERT INTO threads (thread_id, graph_id, metadata, ttl_seconds) VALUES (%s, %s, %s, %s)
+        INSERT INTO threads (thread_id, graph_id, metadata, ttl_seconds, tenant, owner)
+        VALUES (%(thread_id)s, %(graph_id)s, %(metadata)s, %(ttl)s, %(tenant)s, %(owner)s)
         ON CONFLICT DO NOTHING RETURNING {COLUMNS}
     """  # noqa: S608  a constant
-    return await _one(connection, query, (thread_id, graph_id, Jsonb(metadata), ttl_seconds))
+    values = {"graph_id": graph_id, "metadata": Jsonb(metadata), "ttl": ttl_seconds}
+    return await _one(connection, query, {"thread_id": thread_id, **values, **caller.owns})
 
 
-async def get(connection: Connection, thread_id: str) -> Thread | None:
-    return await _one(connection, f"SELECT {COLUMNS} FROM threads WHERE thread_id = %s", (thread_id,))  # noqa: S608  a constant
+async def get(connection: Connection, caller: Caller, thread_id: str) -> Thread | None:
+    query = f"SELECT {COLUMNS} FROM threads WHERE thread_id = %(thread_id)s AND {OWNED}"  # noqa: S608  constants
+    return await _one(connection, query, {"thread_id": thread_id, **caller.owns})
 
 
-async def lock(connection: Connection, thread_id: str) -> Thread | None:
-    """The thread, which nobody else changes or claims until the caller's transaction ends."""
-    query = f"SELECT {COLUMNS} FROM threads WHERE thread_id = %s FOR UPDATE"  # noqa: S608  a constant
-    return await _one(connection, query, (thread_id,))
+async def lock(connection: Connection, caller: Caller, thread_id: str) -> Thread | None:
+    """The thread, which nobody else changes or claims until the transaction ends."""
+    query = f"SELECT {COLUMNS} FROM threads WHERE thread_id = %(thread_id)s AND {OWNED} FOR UPDATE"  # noqa: S608  constants
+    return await _one(connection, query, {"thread_id": thread_id, **caller.owns})
 
 
 async def set_status(
@@ -84,19 +94,22 @@ async def make_busy(connection: Connection, thread_id: str, graph_id: str, metad
 
 
 async def change(
-    connection: Connection, thread_id: str, metadata: Mapping[str, Any], ttl_seconds: int | None
+    connection: Connection, caller: Caller, thread_id: str, metadata: Mapping[str, Any], ttl_seconds: int | None
 ) -> Thread | None:
     """Merges metadata; a TTL of None keeps the present one."""
     query = f"""
-        UPDATE threads SET metadata = metadata || %s, ttl_seconds = coalesce(%s, ttl_seconds), updated_at = now()
-        WHERE thread_id = %s RETURNING {COLUMNS}
-    """  # noqa: S608  a constant
-    return await _one(connection, query, (Jsonb(metadata), ttl_seconds, thread_id))
+        UPDATE threads
+        SET metadata = metadata || %(metadata)s, ttl_seconds = coalesce(%(ttl)s, ttl_seconds), updated_at = now()
+        WHERE thread_id = %(thread_id)s AND {OWNED} RETURNING {COLUMNS}
+    """  # noqa: S608  constants
+    values = {"thread_id": thread_id, "metadata": Jsonb(metadata), "ttl": ttl_seconds}
+    return await _one(connection, query, {**values, **caller.owns})
 
 
-async def delete(connection: Connection, thread_id: str) -> bool:
+async def delete(connection: Connection, caller: Caller, thread_id: str) -> bool:
     """With its runs and their events; its checkpoints are the saver's."""
-    cursor = await connection.execute("DELETE FROM threads WHERE thread_id = %s", (thread_id,))
+    query = f"DELETE FROM threads WHERE thread_id = %(thread_id)s AND {OWNED}"  # noqa: S608  constants
+    cursor = await connection.execute(query.encode(), {"thread_id": thread_id, **caller.owns})
     return cursor.rowcount > 0
 
 
@@ -142,31 +155,32 @@ class Search:
     offset: int = 0
 
 
-CONDITION = """
-    NOT temporary AND (%(metadata)s::jsonb = '{}' OR metadata @> %(metadata)s::jsonb)
+CONDITION = f"""
+    NOT temporary AND {OWNED} AND (%(metadata)s::jsonb = '{{}}' OR metadata @> %(metadata)s::jsonb)
     AND (%(status)s::text IS NULL OR status = %(status)s)
     AND (%(ids)s::text[] IS NULL OR thread_id = ANY(%(ids)s))
 """
 
 
-async def search(connection: Connection, wanted: Search) -> list[Thread]:
+async def search(connection: Connection, caller: Caller, wanted: Search) -> list[Thread]:
     query = SQL("SELECT {columns} FROM threads WHERE {condition} ORDER BY {sort} {order}, thread_id LIMIT %(limit)s OFFSET %(offset)s").format(
         columns=SQL(COLUMNS),
         condition=SQL(CONDITION),
         sort=Identifier(wanted.sort_by),
         order=SQL("DESC" if wanted.descending else "ASC"),
     )  # fmt: skip
-    cursor = await connection.execute(query, _values(wanted))
+    cursor = await connection.execute(query, _values(caller, wanted))
     return [_thread(row) for row in await cursor.fetchall()]
 
 
-async def count(connection: Connection, wanted: Search) -> int:
+async def count(connection: Connection, caller: Caller, wanted: Search) -> int:
     query = SQL("SELECT count(*) AS found FROM threads WHERE {}").format(SQL(CONDITION))
-    return cast("DictRow", await (await connection.execute(query, _values(wanted))).fetchone())["found"]
+    return cast("DictRow", await (await connection.execute(query, _values(caller, wanted))).fetchone())["found"]
 
 
-def _values(wanted: Search) -> dict[str, Any]:
+def _values(caller: Caller, wanted: Search) -> dict[str, Any]:
     return {
+        **caller.owns,
         "metadata": Jsonb(wanted.metadata),
         "status": wanted.status,
         "ids": wanted.ids,

@@ -20,6 +20,7 @@ from app.runtime.run import Claim, NewRun, Outcome, Priority, Run, RunRequest, S
 from app.runtime.run_queue import RunQueue
 from app.runtime.schema import migrate
 from app.runtime.signals import Signals
+from app.security.caller import LAPTOP
 from app.settings import Settings
 from app.tables import runs, threads
 from tests.service.waiting import eventually_async
@@ -48,6 +49,7 @@ def queue(pool: Pool, signals: Signals) -> RunQueue:
 
 def a_run(thread_id: str | None = None, **changes: object) -> NewRun:
     new = NewRun(
+        caller=LAPTOP,
         run_id=uuid4(),
         thread_id=thread_id or str(uuid4()),
         graph_id="g",
@@ -79,13 +81,13 @@ async def end(pool: Pool, held: Claim, outcome: Outcome | None = None) -> bool:
 
 async def status(pool: Pool, run_id: UUID) -> str:
     async with pool.connection() as connection:
-        run = await runs.get(connection, run_id)
+        run = await runs.present(connection, run_id)
     return run.status if run else "gone"
 
 
 async def thread_status(pool: Pool, thread_id: str) -> str:
     async with pool.connection() as connection:
-        thread = await threads.get(connection, thread_id)
+        thread = await threads.get(connection, LAPTOP, thread_id)
     return thread.status if thread else "gone"
 
 
@@ -179,7 +181,7 @@ async def test_a_run_that_fails_again_and_again_ends_as_a_dead_letter(
         await execute(pool, "UPDATE runs SET lease_until = now() - interval '1 s'")
         await reaper.reap()
     async with pool.connection() as connection:
-        dead = await runs.get(connection, run.run_id)
+        dead = await runs.present(connection, run.run_id)
     assert dead
     assert (dead.status, dead.dead_letter, dead.failures) == ("error", True, MOST_FAILURES + 1)
     assert await thread_status(pool, "t") == "error"
@@ -198,7 +200,7 @@ async def test_a_run_that_gets_on_may_lose_any_number_of_workers(pool: Pool, que
         await execute(pool, "UPDATE runs SET lease_until = now() - interval '1 s'")
         await reaper.reap()
     async with pool.connection() as connection:
-        alive = await runs.get(connection, run.run_id)
+        alive = await runs.present(connection, run.run_id)
     assert alive
     assert (alive.status, alive.failures) == ("pending", 1)
 
@@ -224,7 +226,7 @@ async def test_the_same_key_twice_is_one_run_also_at_the_same_moment(
     await end(pool, first)
     again = [a_run("t", idempotency_key="k", strategy=strategy) for _ in range(5)]
     async with pool.connection() as connection, connection.transaction():
-        await threads.lock(connection, "t")
+        await threads.lock(connection, LAPTOP, "t")
         answering = asyncio.gather(*map(queue.accept, again))
         await eventually_async(lambda: all_wait(pool, 5))
     answers = await answering
@@ -317,16 +319,16 @@ async def test_an_answer_without_a_question_is_refused(queue: RunQueue) -> None:
 
 async def test_a_cancelled_run_ends_and_its_thread_is_free(pool: Pool, queue: RunQueue) -> None:
     run = await accepted(queue, "t")
-    await queue.cancel("t", run.run_id, "interrupt")
+    await queue.cancel(LAPTOP, "t", run.run_id, "interrupt")
     assert await status(pool, run.run_id) == "cancelled"
     assert await thread_status(pool, "t") == "idle"
     with pytest.raises(RunEnded):
-        await queue.cancel("t", run.run_id, "interrupt")
+        await queue.cancel(LAPTOP, "t", run.run_id, "interrupt")
 
 
 async def test_what_does_not_exist_is_named(queue: RunQueue) -> None:
     with pytest.raises(UnknownRun):
-        await queue.cancel(None, uuid4(), "interrupt")
+        await queue.cancel(LAPTOP, None, uuid4(), "interrupt")
     with pytest.raises(UnknownThread):
         await accepted(queue, create_thread=False)
 
@@ -339,7 +341,7 @@ async def test_a_run_taken_back_leaves_its_thread_as_it_was(pool: Pool, queue: R
     (second,) = await claim(pool)
     async with pool.connection() as connection:
         assert await runs.take_back(connection, second)
-        thread = await threads.get(connection, "t")
+        thread = await threads.get(connection, LAPTOP, "t")
     assert thread
     assert (thread.status, thread.interrupts) == ("interrupted", ["a" * 32])
     assert await status(pool, second.run_id) == "gone"
