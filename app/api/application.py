@@ -8,7 +8,17 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import assistants, operations, runs, service_info, stateless_runs, thread_state, threads, workflow
+from app.api import (
+    assistants,
+    not_supported,
+    operations,
+    runs,
+    service_info,
+    stateless_runs,
+    thread_state,
+    threads,
+    workflow,
+)
 from app.api.cors import add_cors
 from app.api.errors import add_error_handlers
 from app.api.requests import RequestMiddleware
@@ -19,7 +29,7 @@ from app.runtime.graph_config import load_graphs
 from app.runtime.service import open_service
 from app.settings import Settings
 
-PUBLIC = (assistants, threads, thread_state, runs, stateless_runs, workflow, service_info)
+PUBLIC = (not_supported, assistants, threads, thread_state, runs, stateless_runs, workflow, service_info)
 """What clients use; a worker alone answers probes and scrapes only."""
 
 

@@ -33,6 +33,7 @@ STATUS: dict[type[Problem], int] = {
     problems.WrongGraph: 409,
     problems.ThreadBusy: 409,
     problems.InvalidInput: 422,
+    problems.NotSupported: 501,
     problems.LeaseLost: 503,
     problems.Unavailable: 503,
 }

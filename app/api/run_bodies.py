@@ -183,7 +183,7 @@ class ExistingRun(BaseModel):
             run_id=run.run_id,
             thread_id=run.thread_id,
             assistant_id=run.assistant_id,
-            status=run.status,
+            status="interrupted" if run.status == "cancelled" else run.status,  # the SDK's RunStatus has no cancelled
             metadata=run.metadata,
             multitask_strategy=run.strategy,
             priority=run.priority,

@@ -1,0 +1,34 @@
+"""What LangGraph's own servers have and this service has not: 501 with the reason, where a client would meet a 404."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.api.dependencies import ERRORS, READ
+from app.runtime.problems import NotSupported
+
+NOT_SUPPORTED = {
+    "crons": "Crons are not served. Start runs from a scheduler of yours, or delay them with after_seconds.",
+    "store": "The store is not served. Keep what outlives a thread in a database of yours.",
+}
+"""By subject; docs/reference/client-methods.md shows the reasons."""
+
+_ROUTES: dict[str, tuple[str, ...]] = {
+    "crons": ("/runs/crons", "/runs/crons/{rest:path}", "/threads/{thread_id}/runs/crons"),
+    "store": ("/store/{rest:path}",),
+}
+
+router = APIRouter(tags=["not supported"], responses=ERRORS, include_in_schema=False)
+
+
+def _refuse(subject: str, path: str) -> None:
+    async def refuse() -> None:
+        raise NotSupported(NOT_SUPPORTED[subject])
+
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    router.add_api_route(path, refuse, methods=methods, dependencies=[READ], name=f"refuse_{subject}")
+
+
+for _subject, _paths in _ROUTES.items():
+    for _path in _paths:
+        _refuse(_subject, _path)
