@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from policies.check import Check
-from policies.checks import rds
+from policies.checks import eks, load_balancer, network, nodes, rds
 
-DOMAINS = {"rds": rds}
+DOMAINS = {"eks": eks, "nodes": nodes, "network": network, "load balancer": load_balancer, "rds": rds}
 
 
 def all_checks() -> list[Check]:

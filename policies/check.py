@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
 from typing import Any, Literal
 
@@ -24,7 +25,8 @@ class Subject:
     resource: Resource
     properties: Properties
     graph: Graph
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    today: date
+    parameters: Mapping[str, Any]
 
     @property
     def place(self) -> str:

@@ -41,7 +41,7 @@ def assess(graph: Graph, environment: str, today: date) -> Assessment:
     """All checks with an environment's levels, and the waivers that hold today."""
     checks = all_checks()
     waivers = read_waivers(today)
-    verdicts = waived(evaluate(checks, graph, read(environment, checks)), waivers)
+    verdicts = waived(evaluate(checks, graph, read(environment, checks), today), waivers)
     return Assessment(graph, verdicts, unused(verdicts, waivers))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 
 from policies.check import Check, Status, Subject, Verdict
 from policies.configuration import Choice
@@ -10,17 +11,17 @@ from policies.properties import NotEvaluated, Properties
 from stacks.graph import Graph, Resource
 
 
-def evaluate(checks: Iterable[Check], graph: Graph, choices: Mapping[str, Choice]) -> list[Verdict]:
+def evaluate(checks: Iterable[Check], graph: Graph, choices: Mapping[str, Choice], today: date) -> list[Verdict]:
     """A verdict for each subject of each check that is not disabled, in the order of the checks."""
     return [
         verdict
         for check in checks
         if choices[check.id].level != "disabled"
-        for verdict in _of_check(check, graph, choices[check.id])
+        for verdict in _of_check(check, graph, choices[check.id], today)
     ]
 
 
-def judge_resource(check: Check, resource: Resource, graph: Graph, choice: Choice) -> Iterator[Verdict]:
+def _of_resource(check: Check, resource: Resource, graph: Graph, choice: Choice, today: date) -> Iterator[Verdict]:
     """The verdicts on one resource of the check's types."""
     try:
         parts = list(check.subjects(resource))
@@ -28,15 +29,15 @@ def judge_resource(check: Check, resource: Resource, graph: Graph, choice: Choic
         yield Verdict(check, choice.level, Status.NOT_EVALUATED, resource.urn, problem.path, problem.reason)
         return
     for part in parts:
-        yield _of_subject(check, Subject(resource, part, graph, choice.parameters), choice)
+        yield _of_subject(check, Subject(resource, part, graph, today, choice.parameters), choice)
 
 
-def _of_check(check: Check, graph: Graph, choice: Choice) -> list[Verdict]:
+def _of_check(check: Check, graph: Graph, choice: Choice, today: date) -> list[Verdict]:
     found = [
         verdict
         for resource in graph
         if check.applies_to(resource)
-        for verdict in judge_resource(check, resource, graph, choice)
+        for verdict in _of_resource(check, resource, graph, choice, today)
     ]
     return found or [Verdict(check, choice.level, Status.NOT_APPLICABLE)]
 

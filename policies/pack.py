@@ -8,7 +8,7 @@ its own, for Pulumi would let it count as passed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 import pulumi_policy as engine
@@ -27,17 +27,18 @@ _SCHEMA = {bool: "boolean", int: "number", float: "number", str: "string", list:
 
 def serve() -> None:
     """Answers the engine until it ends; never returns."""
-    waivers = read_waivers(datetime.now(UTC).date())
-    engine.PolicyPack("langgraph-eks", policies(all_checks(), waivers), engine.EnforcementLevel.ADVISORY)
+    today = datetime.now(UTC).date()
+    made = policies(all_checks(), read_waivers(today), today)
+    engine.PolicyPack("langgraph-eks", made, engine.EnforcementLevel.ADVISORY)
 
 
-def policies(checks: Iterable[Check], waivers: list[Waiver]) -> list[engine.Policy]:
+def policies(checks: Iterable[Check], waivers: list[Waiver], today: date) -> list[engine.Policy]:
     """A policy for each check, and the one that says what was not evaluated."""
     known = list(checks)
-    return [*(_policy(check, waivers) for check in known), _not_evaluated(known)]
+    return [*(_policy(check, waivers, today) for check in known), _not_evaluated(known, today)]
 
 
-def _policy(check: Check, waivers: list[Waiver]) -> engine.Policy:
+def _policy(check: Check, waivers: list[Waiver], today: date) -> engine.Policy:
     def of_resource(arguments: engine.ResourceValidationArgs, report: engine.ReportViolation) -> None:
         resource = _resource(arguments)
         _report(check, Graph("", True, (resource,), {}), arguments.get_config(), report)
@@ -49,7 +50,7 @@ def _policy(check: Check, waivers: list[Waiver]) -> engine.Policy:
         check: Check, graph: Graph, parameters: Mapping[str, Parameter], report: engine.ReportViolation
     ) -> None:
         choice = Choice("advisory", {**check.parameters, **parameters})
-        for verdict in waived(evaluate([check], graph, {check.id: choice}), waivers):
+        for verdict in waived(evaluate([check], graph, {check.id: choice}, today), waivers):
             if verdict.status is Status.FAIL:
                 report(_told(verdict), verdict.urn)
 
@@ -65,12 +66,13 @@ def _policy(check: Check, waivers: list[Waiver]) -> engine.Policy:
     return engine.ResourceValidationPolicy(validate=of_resource, **common)
 
 
-def _not_evaluated(checks: list[Check]) -> engine.Policy:
+def _not_evaluated(checks: list[Check], today: date) -> engine.Policy:
     def validate(arguments: engine.StackValidationArgs, report: engine.ReportViolation) -> None:
         listed = cast("list[str]", arguments.get_config().get("checks") or [check.id for check in checks])
         graph = graph_of(arguments.resources)
         chosen = [check for check in checks if check.id in listed]
-        for verdict in evaluate(chosen, graph, {check.id: Choice("advisory", check.parameters) for check in chosen}):
+        choices = {check.id: Choice("advisory", check.parameters) for check in chosen}
+        for verdict in evaluate(chosen, graph, choices, today):
             if verdict.status is Status.NOT_EVALUATED:
                 report(f"{verdict.check.id}: {verdict.message}", verdict.urn)
 
