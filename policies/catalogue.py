@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from policies.check import Check
-from policies.checks import eks, load_balancer, network, nodes, rds
+from policies.checks import (
+    cost,
+    eks,
+    elasticache,
+    identity,
+    keys,
+    load_balancer,
+    logs,
+    network,
+    nodes,
+    rds,
+    registry,
+    storage,
+)
 
-DOMAINS = {"eks": eks, "nodes": nodes, "network": network, "load balancer": load_balancer, "rds": rds}
+DOMAINS = {
+    "eks": eks,
+    "nodes": nodes,
+    "network": network,
+    "load balancer": load_balancer,
+    "rds": rds,
+    "elasticache": elasticache,
+    "s3": storage,
+    "kms and secrets": keys,
+    "ecr": registry,
+    "logs": logs,
+    "iam": identity,
+    "cost, tags, residency": cost,
+}
 
 
 def all_checks() -> list[Check]:

@@ -60,7 +60,8 @@ class Check:
     parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
 
     def applies_to(self, resource: Resource) -> bool:
-        return resource.type in self.types
+        """A type of the package's name and :* stands for all its types."""
+        return resource.type in self.types or f"{resource.package}:*" in self.types
 
 
 def check(

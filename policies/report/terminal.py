@@ -24,11 +24,13 @@ COLOURS = {
 
 def show(found: Assessment) -> None:
     """Prints what is not simply passed, and the counts."""
-    told = found.of(Status.FAIL, Status.NOT_EVALUATED, Status.WAIVED)
+    told: dict[tuple[Status, str, str], list[Verdict]] = {}
+    for verdict in found.of(Status.FAIL, Status.NOT_EVALUATED, Status.WAIVED):
+        told.setdefault((verdict.status, verdict.check.id, verdict.message), []).append(verdict)
     if told:
-        table = Table("check", "verdict", "severity", "resource", "why and what to do")
-        for verdict in sorted(told, key=lambda verdict: (list(COLOURS).index(verdict.status), verdict.check.id)):
-            table.add_row(*_row(verdict))
+        table = Table("check", "verdict", "severity", "resources", "why and what to do")
+        for key in sorted(told, key=lambda key: (list(COLOURS).index(key[0]), *key[1:])):
+            table.add_row(*_row(told[key]))
         console.print(table)
     for waiver in found.unused_waivers:
         console.print(f"[yellow]a waiver covers nothing:[/] {escape(waiver.check)} on {escape(waiver.resource)}")
@@ -36,16 +38,9 @@ def show(found: Assessment) -> None:
     console.print(f"stack {escape(found.graph.stack)}: {counts}")
 
 
-def _row(verdict: Verdict) -> tuple[str, ...]:
-    colour = COLOURS[verdict.status]
-    status = f"[{colour}]{verdict.status.value}[/]" + (" (blocks)" if verdict.blocks else "")
-    remedy = f" {verdict.check.remedy}" if verdict.status is Status.FAIL else ""
-    name = verdict.urn.split("::")[-1]
-    place = f" {verdict.place}" if verdict.place else ""
-    return (
-        verdict.check.id,
-        status,
-        verdict.check.severity,
-        escape(name + place),
-        escape(verdict.message + "." + remedy),
-    )
+def _row(verdicts: list[Verdict]) -> tuple[str, ...]:
+    first = verdicts[0]
+    status = f"[{COLOURS[first.status]}]{first.status.value}[/]" + (" (blocks)" if first.blocks else "")
+    remedy = f" {first.check.remedy}" if first.status is Status.FAIL else ""
+    names = ", ".join(verdict.urn.split("::")[-1] for verdict in verdicts)
+    return first.check.id, status, first.check.severity, escape(names), escape(f"{first.message}.{remedy}")
