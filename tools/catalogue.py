@@ -15,7 +15,7 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """An official archive. {version}, {system} and {machine} are filled in."""
+    """An official archive. {version}, {system} and {machine} are filled in, also in the member's path."""
 
     archive: str
     checksums: str  # sha256sum format: "<hex>  <file name>" a line
@@ -37,6 +37,7 @@ class GoBuild:
     package: str
     flags: tuple[str, ...] = ()
     wait: str = ""  # how long a cold build takes on two cores
+    module_version: str = ""  # where the module does not go by the tool's own
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,38 @@ PULUMI = Tool(
     ),
 )
 
+# They judge the alert rules and where alerts go. One go.mod pins both: Prometheus needs Alertmanager's module anyway.
+# Archives and checksums as in the two projects' release pages; on the same host, as above.
+_PROMETHEUS_MACHINES = (("x86_64", "amd64"), ("amd64", "amd64"), ("aarch64", "arm64"), ("arm64", "arm64"))
+
+
+def _of_prometheus(project: str, name: str, version: str, tags: str, wait: str, module_version: str = "") -> Tool:
+    releases = f"https://github.com/prometheus/{project}/releases/download/v{{version}}"
+    folder = f"{project}-{{version}}.{{system}}-{{machine}}"
+    return Tool(
+        name=name,
+        version=version,
+        version_command=("--version",),
+        release=Release(
+            archive=f"{releases}/{folder}.tar.gz",
+            checksums=f"{releases}/sha256sums.txt",
+            member=f"{folder}/{name}",
+            machines=_PROMETHEUS_MACHINES,
+        ),
+        go=GoBuild(
+            module=HERE / "prometheus",
+            package=f"github.com/prometheus/{project}/cmd/{name}",
+            flags=(f"-tags={tags}", "-ldflags=-s -w -X github.com/prometheus/common/version.Version={version}"),
+            wait=wait,
+            module_version=module_version,
+        ),
+    )
+
+
+# Without the service discoveries and their cloud SDKs, which checking rules does not touch.
+PROMTOOL = _of_prometheus("prometheus", "promtool", "3.13.5", "remove_all_sd", "about 4 minutes", "0.313.5")
+AMTOOL = _of_prometheus("alertmanager", "amtool", "0.34.2", "netgo", "about 1 minute")
+
 # What the service's tests start beside PostgreSQL. The versions are those of Debian 12, the oldest that were run.
 REDIS = Tool(
     name="redis-server",
@@ -96,4 +129,4 @@ PGBOUNCER = Tool(
     debian=DebianPackage("pgbouncer", "usr/sbin/pgbouncer"),
 )
 
-TOOLS = {tool.name: tool for tool in (PULUMI, REDIS, PGBOUNCER)}
+TOOLS = {tool.name: tool for tool in (PULUMI, PROMTOOL, AMTOOL, REDIS, PGBOUNCER)}

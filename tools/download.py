@@ -34,7 +34,7 @@ def download(tool: Tool, release: Release, target: Path, report: Report) -> None
             raise Unavailable(
                 f"download refused: {file_name} has SHA-256 {actual[:12]}…, its release says {expected[:12]}…"
             )
-        _take_out(archive, release.member, target)
+        _take_out(archive, filled(release.member, tool, release), target)
     except (OSError, HTTPException, tarfile.TarError, UnicodeDecodeError) as error:
         raise Unavailable(f"download failed: {error}") from error
     finally:
@@ -42,7 +42,7 @@ def download(tool: Tool, release: Release, target: Path, report: Report) -> None
 
 
 def filled(address: str, tool: Tool, release: Release) -> str:
-    """The address for this machine."""
+    """An address or a path for this machine."""
     system, machine = platform.system().lower(), dict(release.machines).get(platform.machine().lower())
     if system not in release.systems or machine is None:
         raise Unavailable(f"no official {tool.name} for {platform.system()} on {platform.machine()}")

@@ -15,8 +15,8 @@ from tools.catalogue import Unavailable
 from tools.obtain import obtain
 
 ROOT = Path(__file__).resolve().parent.parent
-TIERS = {"engine": "pulumi"}  # pytest marker → the tool its tests cannot do without
-SLOW_TIERS = ("engine", "service")  # what the quick run leaves out: each test of theirs starts processes
+TIERS = {"engine": ("pulumi",), "rules": ("promtool", "amtool")}  # pytest marker → tools its tests cannot do without
+SLOW_TIERS = ("engine", "rules", "service")  # what the quick run leaves out: each test of theirs starts processes
 
 
 def main(arguments: list[str]) -> int:
@@ -33,14 +33,15 @@ def main(arguments: list[str]) -> int:
 def missing_tiers() -> dict[str, str]:
     """The tiers whose tool cannot be had, with the reason; the other tools are ready afterwards."""
     missing: dict[str, str] = {}
-    for tier, tool in TIERS.items():
+    for tier, tools in TIERS.items():
         try:
             with shown(errors) as report:
-                found = obtain(tool, report)
+                found = [obtain(tool, report) for tool in tools]
         except Unavailable as reason:
             missing[tier] = str(reason)
         else:
-            console.print(f"tier {tier}: {found.name} {found.version} ({found.origin})", soft_wrap=True)
+            have = ", ".join(f"{tool.name} {tool.version} ({tool.origin})" for tool in found)
+            console.print(f"tier {tier}: {have}", soft_wrap=True)
     return missing
 
 

@@ -350,5 +350,6 @@ def test_the_json_output_names_version_origin_and_path(path: Path, tmp_path: Pat
 def test_the_go_module_of_a_tool_pins_the_version_of_its_row(row: Tool) -> None:
     assert row.go is not None
     module = row.go.package.removesuffix(f"/cmd/{row.name}")
-    assert f"{module} v{row.version}" in (row.go.module / "go.mod").read_text()
-    assert f"{module} v{row.version} h1:" in (row.go.module / "go.sum").read_text()
+    version = row.go.module_version or row.version
+    assert f"{module} v{version}" in (row.go.module / "go.mod").read_text()
+    assert f"{module} v{version} h1:" in (row.go.module / "go.sum").read_text()
