@@ -69,6 +69,8 @@ def _account(settings: Settings) -> Iterator[Problem]:
         *(("access.admins", arn) for arn in access.admins),
         *(("access.viewers", arn) for arn in access.viewers),
         *(("access.breakGlass", arn) for arn in access.break_glass),
+        *(("access.serviceDeployers", arn) for arn in access.service_deployers),
+        *(("access.serviceViewers", arn) for arn in access.service_viewers),
         ("bootstrap.secretsKeyArn", bootstrap.secrets_key_arn),
         ("bootstrap.githubOidcProviderArn", bootstrap.github_oidc_provider_arn),
         ("account.permissionBoundaryArn", settings.account.permission_boundary_arn),
@@ -84,7 +86,10 @@ def _account(settings: Settings) -> Iterator[Problem]:
 def _names(settings: Settings) -> Iterator[Problem]:
     """Names that become logical names are told apart; EKS allows one access entry for a role."""
     access = settings.access
-    roles = [*access.deployers, *access.admins, *access.viewers, *access.break_glass]
+    roles = [
+        *(*access.deployers, *access.admins, *access.viewers, *access.break_glass),
+        *(*access.service_deployers, *access.service_viewers),
+    ]
     lists: tuple[tuple[str, list[str], str], ...] = (
         ("access", roles, "a role has one access entry"),
         ("access", [arn.rsplit("/", 1)[-1] for arn in roles], "two roles of one name cannot be told apart"),

@@ -102,6 +102,9 @@ class Access(Model):
     admins: tuple[RoleArn, ...] = ()
     viewers: tuple[RoleArn, ...] = ()
     break_glass: tuple[RoleArn, ...] = ()
+    # In the service's namespace alone (infra/kubernetes/rbac.py):
+    service_deployers: tuple[RoleArn, ...] = ()
+    service_viewers: tuple[RoleArn, ...] = ()
 
 
 class Cluster(Model):

@@ -26,11 +26,14 @@ from infra.aws.nodes import SystemNodes
 from infra.aws.secrets import Secrets
 from infra.aws.storage import Storage
 from infra.aws.workloads import WorkloadRoles
+from infra.kubernetes.admission import AdmissionPolicies
 from infra.kubernetes.autoscaling import HorizontalScaling
 from infra.kubernetes.load_balancer_controller import LoadBalancerController, ServiceTargets
-from infra.kubernetes.namespace import ServiceNamespace
+from infra.kubernetes.namespace import PlatformNamespaces, ServiceNamespace
 from infra.kubernetes.network_policy import NetworkPolicies
 from infra.kubernetes.node_pools import Karpenter, NodePools
+from infra.kubernetes.quotas import Quotas
+from infra.kubernetes.rbac import NamespaceAccess
 from infra.kubernetes.secrets import MountedSecrets
 from infra.kubernetes.service import AgentService, Backends
 from infra.settings import Settings
@@ -163,6 +166,11 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
         inside(*foundation.nodes.ready, foundation.workloads.roles["load-balancer-controller"].association),
     )
     namespace = ServiceNamespace("agent", settings, part_of_cluster(*foundation.nodes.ready))
+    # By calls of its own: with monitoring's namespace go its claims, and with them disks that the cluster would leave.
+    PlatformNamespaces("platform", settings, inside(*foundation.nodes.ready))
+    NamespaceAccess("agent-access", settings, namespace.name, part_of_cluster(namespace))
+    quotas = Quotas("agent-quotas", settings, namespace.name, part_of_cluster(namespace))
+    admission = AdmissionPolicies("admission", settings, part_of_cluster(*foundation.nodes.ready))
     policies = NetworkPolicies("agent-network", settings, namespace.name, part_of_cluster(namespace))
     secrets = MountedSecrets(
         "agent-secrets",
@@ -190,6 +198,8 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
         backends,
         inside(
             policies,
+            admission,
+            quotas,
             namespace,
             targets,
             *pools.pools,

@@ -13,6 +13,7 @@ from infra.aws.keys import Keys
 from infra.aws.logs import log_group
 from infra.aws.network import Network
 from infra.component import Component
+from infra.kubernetes.rbac import GROUPS
 from infra.settings import Settings
 
 # docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
@@ -23,7 +24,8 @@ VIEW = "AmazonEKSViewPolicy"
 class Cluster(Component):
     """The control plane, in API authentication mode: nobody is admin but the roles that settings.access names.
 
-    Produces: LogGroup, Role with RolePolicyAttachment, Cluster, AccessEntry and AccessPolicyAssociation per role,
+    Produces: LogGroup, Role with RolePolicyAttachment, Cluster, AccessEntry per role with its AccessPolicyAssociation
+    (roles for the service's namespace alone have a group instead, that infra/kubernetes/rbac.py binds),
     the vpc-cni, kube-proxy and pod-identity Addons with the CNI's PodRole, Tag (the discovery tag on the cluster's
     own security group, the only group that carries it).
     """
@@ -132,6 +134,18 @@ class Cluster(Component):
         for arn, policy in roles:
             label = f"{name}-{arn.rsplit('/', 1)[-1]}"
             granted.append(grant_access(label, cluster.name, arn, policy, self.child()))
+        members = (
+            *((arn, "deployer") for arn in settings.access.service_deployers),
+            *((arn, "viewer") for arn in settings.access.service_viewers),
+        )
+        for arn, role in members:
+            aws.eks.AccessEntry(
+                f"{name}-{arn.rsplit('/', 1)[-1]}",
+                cluster_name=cluster.name,
+                principal_arn=arn,
+                kubernetes_groups=[GROUPS[role]],
+                opts=self.child(),
+            )
         return granted
 
 

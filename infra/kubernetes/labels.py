@@ -8,7 +8,7 @@ API_LABELS = {**SERVICE_LABELS, COMPONENT: "api"}
 WORKER_LABELS = {**SERVICE_LABELS, COMPONENT: "worker"}
 DATABASE_INIT_LABELS = {**SERVICE_LABELS, COMPONENT: "database-init"}
 MIGRATE_LABELS = {**SERVICE_LABELS, COMPONENT: "migrate"}
-PGBOUNCER_LABELS = {NAME: "pgbouncer"}
+PGBOUNCER_LABELS = {NAME: "pgbouncer", COMPONENT: "pooler"}
 
 # Namespaces beside the service's. Agents that need the host have one of their own, so that no other may use it.
 MONITORING, HOST_AGENTS, ROLLOUTS = "monitoring", "host-agents", "argo-rollouts"
