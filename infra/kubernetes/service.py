@@ -11,7 +11,7 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.aws import database
 from infra.component import Component
-from infra.kubernetes.labels import SERVICE_LABELS, SERVICE_NAME
+from infra.kubernetes.labels import API_LABELS, SERVICE_LABELS, SERVICE_NAME
 from infra.kubernetes.namespace import SERVICE_ACCOUNT
 from infra.kubernetes.secrets import MOUNT_PATH
 from infra.settings import Settings
@@ -80,7 +80,7 @@ class AgentService(Component):
                     rolling_update=kubernetes.apps.v1.RollingUpdateDeploymentArgs(max_surge="25%", max_unavailable=0),
                 ),
                 template=core.PodTemplateSpecArgs(
-                    metadata=ObjectMetaArgs(labels=SERVICE_LABELS), spec=_pod(settings, image, backends)
+                    metadata=ObjectMetaArgs(labels=API_LABELS), spec=_pod(settings, image, backends)
                 ),
             ),
             # An explicit count would reset a scaled Deployment on every up.
