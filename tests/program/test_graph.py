@@ -412,7 +412,7 @@ def test_the_pod_has_time_to_drain_and_ends_within_a_spot_notice(stack: str) -> 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_pod_meets_pod_securitys_restricted_level_and_mounts_no_token(stack: str) -> None:
     graph = graph_of(stack)
-    labels = graph.one("kubernetes:core/v1:Namespace").inputs["metadata"]["labels"]
+    labels = graph.one("kubernetes:core/v1:Namespace", "agent").inputs["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pod = service_pod(graph)
     assert pod["automountServiceAccountToken"] is False

@@ -130,7 +130,7 @@ def test_a_leaving_pod_keeps_its_requests_for_as_long_as_it_lives_and_a_slow_one
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_pods_wait_for_the_load_balancer_and_their_gate_is_there_before_they_are(name: str) -> None:
     graph = environment(name)
-    labels = graph.one("kubernetes:core/v1:Namespace").inputs["metadata"]["labels"]
+    labels = graph.one("kubernetes:core/v1:Namespace", "agent").inputs["metadata"]["labels"]
     assert labels["elbv2.k8s.aws/pod-readiness-gate-inject"] == "enabled"
     deployment, service = graph.one("kubernetes:apps/v1:Deployment"), graph.one("kubernetes:core/v1:Service")
     for earlier in (graph.one(BINDING), service, controller(graph), *graph.of_type(LISTENER)):
