@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from policies.check import Check
 from policies.checks import (
+    access,
     cost,
     eks,
     elasticache,
@@ -12,10 +13,13 @@ from policies.checks import (
     load_balancer,
     logs,
     network,
+    network_policies,
     nodes,
     rds,
     registry,
+    reliability,
     storage,
+    workloads,
 )
 
 DOMAINS = {
@@ -30,6 +34,10 @@ DOMAINS = {
     "ecr": registry,
     "logs": logs,
     "iam": identity,
+    "workloads": workloads,
+    "rbac": access,
+    "network policy": network_policies,
+    "autoscaling, reliability": reliability,
     "cost, tags, residency": cost,
 }
 
