@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from app.api.values import JsonObject, SdkBody
-from app.runtime.assistants import AssistantSearch, SortKey
+from app.api.run_bodies import RunConfig
+from app.api.values import JsonObject, SdkBody, Text
 from app.runtime.graph_schemas import Schemas
+from app.tables.assistants import AssistantSearch, Content, SortKey
 
 AssistantField = Literal[
     "assistant_id",
@@ -27,11 +28,63 @@ AssistantField = Literal[
 ]
 
 
+Name = Annotated[Text, Field(min_length=1, max_length=256)]
+Description = Annotated[Text, Field(max_length=10_000)]
+
+
+class AssistantSettings(SdkBody):
+    """What a version of an assistant may hold beside its graph and its name."""
+
+    config: RunConfig | None = Field(default=None, description="Under the config of each of its runs, key by key.")
+    context: JsonObject | None = Field(default=None, description="Under the context of each of its runs, key by key.")
+    metadata: JsonObject | None = None
+    description: Description | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """What was sent, under the names of Content."""
+        sent = {name: getattr(self, name) for name in Content.__dataclass_fields__}
+        given = {name: value for name, value in sent.items() if value is not None}
+        return given | ({"config": self.config.as_langgraph()} if self.config else {})
+
+
+class AssistantChange(AssistantSettings):
+    """What to change of an assistant: its new version. Metadata is added key by key, all else replaced."""
+
+    graph_id: Name | None = None
+    name: Name | None = None
+
+
+class AssistantCreate(AssistantSettings):
+    """A graph under a name, with settings for its runs."""
+
+    graph_id: Name
+    assistant_id: UUID | None = Field(default=None, description="A new one when left out.")
+    if_exists: Literal["raise", "do_nothing"] = "raise"
+    name: Name = "Untitled"  # langgraph-api's own
+
+    def content(self) -> Content:
+        return Content(**self.changes())
+
+
+class VersionsQuery(SdkBody):
+    """Which versions of an assistant, newest first."""
+
+    metadata: JsonObject = Field(default_factory=dict[str, Any])
+    limit: int = Field(default=10, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0, le=1_000_000)
+
+
+class LatestVersion(SdkBody):
+    """The version to go back to."""
+
+    version: int = Field(ge=1, le=2**31 - 1)
+
+
 class AssistantConditions(SdkBody):
     """Which assistants are meant. All of them without a condition."""
 
-    graph_id: str | None = Field(default=None, max_length=256)
-    name: str | None = Field(default=None, max_length=256, description="A part of the name, in any case.")
+    graph_id: Name | None = None
+    name: Text | None = Field(default=None, max_length=256, description="A part of the name, in any case.")
     metadata: JsonObject = Field(default_factory=dict[str, Any])
 
 
@@ -45,7 +98,16 @@ class AssistantSearchBody(AssistantConditions):
     select: list[AssistantField] | None = Field(default=None, min_length=1)
 
     def search(self) -> AssistantSearch:
-        return AssistantSearch(self.graph_id, self.name, self.metadata, self.sort_by, self.sort_order == "desc")
+        """One more than asked for tells whether there is another page."""
+        return AssistantSearch(
+            graph_id=self.graph_id,
+            name=self.name,
+            metadata=self.metadata,
+            sort_by=self.sort_by,
+            descending=self.sort_order == "desc",
+            limit=self.limit + 1,
+            offset=self.offset,
+        )
 
 
 class AssistantBody(TypedDict, total=False):

@@ -10,9 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from app.api.state_bodies import AnyCheckpoint, CheckpointRequest
 from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text, refuse_unstorable, unsupported
-from app.runtime.assistants import Assistant
+from app.runtime.assistants import run_config, run_context, thread_metadata
 from app.runtime.run import Durability, NewRun, Priority, Run, RunRequest, Strategy
 from app.security.caller import Caller
+from app.tables.assistants import Assistant
 
 TEMPORARY_THREAD_SECONDS = 120  # a stateless run's result can be fetched for as long after a lost connection
 
@@ -109,12 +110,12 @@ class RunBody(SdkBody):
         older = {"checkpoint_id": self.checkpoint_id} if self.checkpoint_id else {}
         return self.config.configurable.address() | older | self.checkpoint.address()
 
-    def request(self) -> RunRequest:
+    def request(self, assistant: Assistant) -> RunRequest:
         return RunRequest(
             input=self.input,
             command=self.command.model_dump(exclude_unset=True) if self.command else None,
-            config=self.config.as_langgraph(),
-            context=self.context,
+            config=run_config(assistant, self.config.as_langgraph()),
+            context=run_context(assistant, self.context),
             checkpoint=self.checkpoint_address() or None,
             stream_modes=tuple(self.stream_mode),
             subgraphs=self.stream_subgraphs,
@@ -134,9 +135,9 @@ class RunBody(SdkBody):
             thread_id=thread_id,
             graph_id=assistant.graph_id,
             assistant_id=str(assistant.assistant_id),
-            request=self.request(),
+            request=self.request(assistant),
             metadata=self.metadata,
-            thread_metadata=assistant.thread_metadata,
+            thread_metadata=thread_metadata(assistant),
             strategy=self.multitask_strategy,
             priority=self.priority,
             after_seconds=self.after_seconds,

@@ -34,7 +34,7 @@ LastEventId = Annotated[str | None, Header(max_length=64)]
 async def _accept(
     service: Service, caller: Caller, thread_id: str, body: RunBody, key: str | None, *, recorded: bool
 ) -> Accepted:
-    assistant = service.assistants.get(body.assistant_id)
+    assistant = await service.assistants.get(caller, body.assistant_id)
     if address := body.checkpoint_address():
         await service.threads.require_checkpoint(caller, thread_id, address)
     return await service.queue.accept(body.run(caller, thread_id, assistant, recorded=recorded, idempotency_key=key))

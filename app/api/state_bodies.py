@@ -7,6 +7,7 @@ from typing import Annotated, Any, NotRequired, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
+from langgraph.types import StateUpdate as LangGraphUpdate
 from pydantic import BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
@@ -69,6 +70,9 @@ class StateUpdate(SdkBody):
     def address(self) -> dict[str, Any]:
         older = {"checkpoint_id": self.checkpoint_id} if self.checkpoint_id else {}
         return self.checkpoint.address() | older
+
+    def supersteps(self) -> list[list[LangGraphUpdate]]:
+        return [[LangGraphUpdate(self.values, self.as_node)]]
 
 
 class HistoryQuery(SdkBody):

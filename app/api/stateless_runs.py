@@ -21,7 +21,7 @@ router = APIRouter(prefix="/runs", tags=["stateless runs"], responses=ERRORS, de
 async def _accept(
     service: Service, caller: Caller, body: StatelessRunBody, key: str | None, *, recorded: bool
 ) -> Accepted:
-    assistant = service.assistants.get(body.assistant_id)
+    assistant = await service.assistants.get(caller, body.assistant_id)
     new = body.run(caller, str(uuid4()), assistant, recorded=recorded, idempotency_key=key)
     return await service.queue.accept(replace(new, create_thread=True, thread_ttl_seconds=body.ttl_seconds))
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from langgraph.types import StateSnapshot
-from pydantic import BaseModel, BeforeValidator, Field
+from langgraph.types import StateSnapshot, StateUpdate
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from typing_extensions import TypedDict
 
+from app.api.run_bodies import Command
 from app.api.selection import Extract
 from app.api.state_bodies import InterruptBody, interrupt_bodies
-from app.api.values import Identifier, JsonObject, SdkBody, unsupported
+from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text
+from app.runtime.commands import as_langgraph
 from app.runtime.threads import GRAPH_KEY
 from app.tables.threads import Search, Thread, ThreadStatus
 
@@ -49,12 +51,38 @@ class ThreadPatch(SdkBody):
         return round(self.ttl.ttl * 60) if self.ttl else None
 
 
+class SuperstepUpdate(SdkBody):
+    """What a node is to have returned."""
+
+    values: Storable = None
+    command: Command | None = Field(default=None, description="Instead of values.")
+    as_node: Text = Field(max_length=256)
+
+    def as_langgraph(self) -> StateUpdate:
+        command = self.command and as_langgraph(self.command.model_dump(exclude_unset=True))
+        return StateUpdate(cast("Any", command or self.values), self.as_node)
+
+
+class Superstep(SdkBody):
+    """What the nodes of one step are to have returned."""
+
+    updates: list[SuperstepUpdate] = Field(min_length=1, max_length=1000)
+
+
 class ThreadCreate(ThreadPatch):
     """A thread to make. `metadata.graph_id` binds it to a graph before its first run."""
 
     thread_id: Identifier | None = Field(default=None, description="A new UUID when left out.")
     if_exists: Literal["raise", "do_nothing"] = "raise"
-    supersteps: Annotated[None, unsupported("Update the thread's state instead")] = None
+    supersteps: list[Superstep] = Field(
+        default_factory=list[Superstep], max_length=1000, description="Makes the state of a thread of `graph_id`."
+    )
+
+    @model_validator(mode="after")
+    def _graph_of_state(self) -> ThreadCreate:
+        if self.supersteps and not self.graph_id:
+            raise ValueError("supersteps: need the graph that makes a state of them. Say metadata.graph_id")
+        return self
 
     @property
     def graph_id(self) -> str | None:
@@ -68,7 +96,9 @@ class ThreadConditions(SdkBody):
     metadata: JsonObject = Field(default_factory=dict[str, Any], description="What a thread's metadata has to hold.")
     status: ThreadStatus | None = None
     ids: list[Identifier] | None = Field(default=None, min_length=1, max_length=1000)
-    values: Annotated[None, unsupported("States are stored encoded: search for metadata instead")] = None
+    values: JsonObject = Field(
+        default_factory=dict[str, Any], description="What a thread's state has to hold; reads 1,000 states at most."
+    )
 
 
 class ThreadSearchBody(ThreadConditions):
@@ -100,6 +130,19 @@ class ThreadSearchBody(ThreadConditions):
     @property
     def reads_state(self) -> bool:
         return bool(not self.select or OF_STATE & set(self.select) or self.extract)
+
+
+class PruneBody(SdkBody):
+    """Threads to delete, or to shorten to their newest state."""
+
+    thread_ids: list[Identifier] = Field(max_length=1000)
+    strategy: Literal["delete", "keep_latest"] = "delete"
+
+
+class Pruned(TypedDict):
+    """How many threads there were."""
+
+    pruned_count: int
 
 
 class TtlBody(TypedDict):

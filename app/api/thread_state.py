@@ -46,9 +46,7 @@ async def state(
 @router.post("/state", operation_id="update_thread_state", dependencies=[RUN])
 async def update(thread_id: ThreadId, body: StateUpdate, service: ReadyService, caller: CurrentCaller) -> UpdatedState:
     """Writes values as if a node had returned them; from an older checkpoint this begins a branch."""
-    head = await service.threads.update_state(
-        caller, thread_id, body.values, as_node=body.as_node, checkpoint=body.address()
-    )
+    head = await service.threads.update_state(caller, thread_id, body.supersteps(), checkpoint=body.address())
     made: CheckpointBody = checkpoint_body({"configurable": head})
     return UpdatedState(checkpoint=made, configurable=made, checkpoint_id=made["checkpoint_id"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -11,6 +12,8 @@ from fastapi import APIRouter, Header, Response
 from app.api.dependencies import ERRORS, READ, RUN, CurrentCaller, ReadyService
 from app.api.selection import extracted, page_headers, selected
 from app.api.thread_bodies import (
+    PruneBody,
+    Pruned,
     ThreadBody,
     ThreadConditions,
     ThreadCreate,
@@ -21,6 +24,8 @@ from app.api.thread_bodies import (
 from app.api.values import ThreadId, json_response
 from app.runtime.service import Service
 from app.runtime.stream_parts import to_json
+from app.runtime.threads import MOST_READ
+from app.security.caller import Caller
 from app.tables.threads import Search, Thread
 
 router = APIRouter(prefix="/threads", tags=["threads"], responses=ERRORS)
@@ -42,6 +47,7 @@ async def create(body: ThreadCreate, service: ReadyService, caller: CurrentCalle
         graph_id=body.graph_id,
         ttl_seconds=body.ttl_seconds,
         if_exists=body.if_exists,
+        supersteps=[[update.as_langgraph() for update in step.updates] for step in body.supersteps],
     )
     return await _answer(service, thread)
 
@@ -49,7 +55,7 @@ async def create(body: ThreadCreate, service: ReadyService, caller: CurrentCalle
 @router.post("/search", operation_id="search_threads", response_model=list[ThreadBody], dependencies=[READ])
 async def search(body: ThreadSearchBody, service: ReadyService, caller: CurrentCaller) -> Response:
     """The threads that match."""
-    found = await service.threads.search(caller, body.search())
+    found = await _search(service, caller, body.search(), body.values)
     page = found[: body.limit]
     states = await service.threads.states(page) if body.reads_state else {}
     rows = [_row(thread_body(thread, states.get(thread.thread_id)), body) for thread in page]
@@ -59,7 +65,23 @@ async def search(body: ThreadSearchBody, service: ReadyService, caller: CurrentC
 @router.post("/count", operation_id="count_threads", dependencies=[READ])
 async def count(body: ThreadConditions, service: ReadyService, caller: CurrentCaller) -> int:
     """How many threads match."""
-    return await service.threads.count(caller, Search(metadata=body.metadata, status=body.status, ids=body.ids))
+    wanted = Search(metadata=body.metadata, status=body.status, ids=body.ids)
+    if body.values:
+        return len(await service.threads.with_values(caller, replace(wanted, limit=MOST_READ), body.values))
+    return await service.threads.count(caller, wanted)
+
+
+@router.post("/prune", operation_id="prune_threads", dependencies=[RUN])
+async def prune(body: PruneBody, service: ReadyService, caller: CurrentCaller) -> Pruned:
+    """Deletes threads, or their older states. With keep_latest those that a run works on are passed over."""
+    act = service.threads.delete_many if body.strategy == "delete" else service.threads.prune
+    return Pruned(pruned_count=await act(caller, body.thread_ids))
+
+
+@router.post("/{thread_id}/copy", operation_id="copy_thread", response_model=ThreadBody, dependencies=[RUN])
+async def copy(thread_id: ThreadId, service: ReadyService, caller: CurrentCaller) -> Response:
+    """Makes a new thread with the same history."""
+    return await _answer(service, await service.threads.copy(caller, thread_id, str(uuid4())))
 
 
 @router.get("/{thread_id}", operation_id="get_thread", response_model=ThreadBody, dependencies=[READ])
@@ -87,6 +109,12 @@ async def change(
 async def delete(thread_id: ThreadId, service: ReadyService, caller: CurrentCaller) -> None:
     """Erases the thread, its runs, their events and its checkpoints. A run in progress stops."""
     await service.threads.delete(caller, thread_id)
+
+
+async def _search(service: Service, caller: Caller, wanted: Search, values: dict[str, Any]) -> list[Thread]:
+    if values:
+        return await service.threads.with_values(caller, wanted, values)
+    return await service.threads.search(caller, wanted)
 
 
 def _row(body: ThreadBody, asked: ThreadSearchBody) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from app.api.errors import error_response
 from app.api.run_answers import FOLLOWED, headers
 from app.api.runs import IdempotencyKey
 from app.api.schemas import ExecuteRequest, ExecuteResponse
+from app.runtime.assistants import thread_metadata
 from app.runtime.execution import INTERRUPT
 from app.runtime.problems import HandedOver
 from app.runtime.run import NewRun, RunRequest
@@ -31,7 +32,7 @@ async def execute(
     A thread takes one run at a time: while one is in progress another gets 409 with Retry-After.
     """
     name = await service.threads.graph_for(caller, request.thread_id, request.graph)
-    assistant = service.assistants.get(name)
+    assistant = await service.assistants.get(caller, name)
     accepted = await service.queue.accept(
         NewRun(
             caller=caller,
@@ -40,7 +41,7 @@ async def execute(
             graph_id=name,
             assistant_id=str(assistant.assistant_id),
             request=RunRequest(input=request.input),
-            thread_metadata=assistant.thread_metadata,
+            thread_metadata=thread_metadata(assistant),
             strategy="reject",
             priority=request.priority,
             idempotency_key=idempotency_key,

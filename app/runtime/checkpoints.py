@@ -214,9 +214,12 @@ class PooledSaver(AsyncPostgresSaver):
         await statements.delete_threads(connection, thread_ids)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """The source as it is at one moment, with its whole history. Refused when the target has any of it."""
         async with self._pool.connection() as connection:
-            await statements.copy_thread(connection, source_thread_id, target_thread_id)
+            await self.copy_within(connection, source_thread_id, target_thread_id)
+
+    async def copy_within(self, connection: Connection, source: str, target: str) -> None:
+        """The source as it is at one moment, with its whole history. Refused when the target has any of it."""
+        await statements.copy_thread(connection, source, target)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Passes over threads that LangGraph cannot prune (DeltaChannel). Not for threads with a run in progress."""

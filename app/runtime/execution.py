@@ -10,12 +10,13 @@ from typing import Any, cast
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained, GraphRecursionError
 from langgraph.runtime import RunControl
-from langgraph.types import Command, Send, StateSnapshot
+from langgraph.types import Command, StateSnapshot
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from app.observability.logs import frames
 from app.runtime.checkpoints import PooledSaver
+from app.runtime.commands import as_langgraph
 from app.runtime.graph_config import AnyGraph
 from app.runtime.graphs import Graphs
 from app.runtime.problems import InvalidInput, LeaseLost
@@ -67,7 +68,8 @@ class Executor:
         progress = _Progress()
         try:
             async with self._graphs.open(claim.graph_id, config, self._saver) as graph:
-                given: Any = _input(claim.request)
+                command = claim.request.command
+                given: Any = claim.request.input if command is None else as_langgraph(command)
                 if not claim.is_first:
                     snapshot = await graph.aget_state(_thread_only(config))
                     written = set[str]() if _is_of(snapshot, claim) else await self._written(snapshot, claim)
@@ -206,27 +208,9 @@ def _has_breakpoints(graph: AnyGraph, request: RunRequest) -> bool:
     return bool(asked or graph.interrupt_before_nodes or graph.interrupt_after_nodes)
 
 
-def _input(request: RunRequest) -> Any:
-    command = request.command
-    if command is None:
-        return request.input
-    goto = command.get("goto") or ()
-    targets = (
-        [_target(entry) for entry in (cast("list[Any]", goto) if isinstance(goto, list) else [goto])] if goto else ()
-    )
-    return Command(resume=command.get("resume"), update=command.get("update"), goto=cast("Any", targets))
-
-
 def _not_stored(request: RunRequest) -> Command[Any] | None:
     """LangGraph stores an answer, an update and the next nodes at once; answers by the ids of questions it does not."""
     return Command(resume=request.answer) if request.answers_by_id else None
-
-
-def _target(entry: Any) -> str | Send:
-    if isinstance(entry, dict):
-        send = cast("dict[str, Any]", entry)
-        return Send(send["node"], send.get("input"))
-    return str(entry)
 
 
 def _refuse_foreign_keys(graph: AnyGraph, name: str, given: dict[str, Any]) -> None:

@@ -47,15 +47,6 @@ class Graphs:
         if not self.serves(name):
             raise UnknownGraph(f"graph={name!r}: not served here. Known: {', '.join(self._sources)}.", field="graph")
 
-    def of_assistant(self, assistant_id: str) -> str:
-        """The graph of an assistant: its own name, or the id that stands for it. Raises UnknownGraph."""
-        for name in self._sources:
-            if assistant_id in {name, str(assistant_of(name))}:
-                return name
-        raise UnknownGraph(
-            f"assistant_id={assistant_id!r}: not served here. Known: {', '.join(self._sources)}.", field="assistant_id"
-        )
-
     @asynccontextmanager
     async def open(
         self, name: str, config: RunnableConfig, saver: BaseCheckpointSaver[str]

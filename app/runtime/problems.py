@@ -37,6 +37,20 @@ class UnknownGraph(Problem):
     code = "unknown_graph"
 
 
+class AssistantExists(Problem):
+    code = "assistant_exists"
+
+
+class SystemAssistant(Problem):
+    """It is declared by langgraph.json, which alone changes it."""
+
+    code = "system_assistant"
+
+
+class UnknownVersion(Problem):
+    code = "unknown_version"
+
+
 class WrongGraph(Problem):
     """The thread's state was written by another graph."""
 

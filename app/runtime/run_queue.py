@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Literal
 from uuid import UUID
 
 import orjson
@@ -51,6 +53,16 @@ class Accepted:
     def queued(self) -> bool:
         """Whether it waits, for all that this process knows."""
         return self.new and self.ending is None
+
+
+@dataclass(frozen=True)
+class RunSelection:
+    """Runs that have not ended, by what they belong to. An empty condition is none."""
+
+    thread_id: str | None = None
+    run_ids: Sequence[UUID] | None = None
+    assistant_id: str | None = None
+    status: Literal["pending", "running", "all"] = "all"
 
 
 @dataclass(frozen=True)
@@ -138,6 +150,18 @@ class RunQueue:
                 status = "interrupted" if thread.interrupts else "idle"
                 await threads.set_status(connection, run.thread_id, status, thread.interrupts)
         self._signals.publish(ATTENTION, WORK, changed(run_id))
+
+    async def cancel_many(self, caller: Caller, wanted: RunSelection, action: CancelAction) -> int:
+        """Ends those of them that have not ended meanwhile; how many it were."""
+        async with self._pool.connection() as connection:
+            on = None if wanted.thread_id is None else [wanted.thread_id]
+            found = await runs.unended_where(connection, caller, on, wanted.run_ids, wanted.assistant_id, wanted.status)
+        cancelled = 0
+        for run_id in found:
+            with suppress(RunEnded, UnknownRun):
+                await self.cancel(caller, None, run_id, action)
+                cancelled += 1
+        return cancelled
 
     async def statistics(self) -> dict[str, QueueStatistics]:
         """By priority, for all of them."""

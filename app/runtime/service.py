@@ -89,7 +89,7 @@ async def open_service(
         yield Service(
             database=database,
             graphs=graphs,
-            assistants=Assistants(graphs, saver, settings.config),
+            assistants=Assistants(database.pool, graphs, saver, settings.config),
             threads=threads,
             queue=RunQueue(database.pool, signals, worker, settings.queue_limit),
             events=events,

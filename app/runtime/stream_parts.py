@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -34,6 +34,20 @@ def to_json(value: Any) -> bytes:
     except (TypeError, ValueError):
         # Numbers beyond 64 bits, sets of models and other rare things that orjson refuses.
         return pydantic_core.to_json(value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null")
+
+
+def contains(value: Any, wanted: Any) -> bool:
+    """PostgreSQL's rule for JSON: objects by the keys that are wanted, lists by elements in any order."""
+    if isinstance(wanted, Mapping):
+        parts = cast("Mapping[str, Any]", wanted)
+        return isinstance(value, Mapping) and all(
+            key in value and contains(value[key], part) for key, part in parts.items()
+        )
+    if isinstance(wanted, list):
+        elements = cast("list[Any]", wanted)
+        held = cast("list[Any]", value) if isinstance(value, list) else []
+        return isinstance(value, list) and all(any(contains(one, part) for one in held) for part in elements)
+    return value == wanted
 
 
 def _default(value: Any) -> Any:

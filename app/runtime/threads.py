@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
+import orjson
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import StateSnapshot
+from langgraph.types import StateSnapshot, StateUpdate
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
@@ -25,6 +27,7 @@ from app.runtime.problems import (
     UnknownThread,
 )
 from app.runtime.signals import Signals
+from app.runtime.stream_parts import contains, to_json
 from app.runtime.topics import ATTENTION, changed
 from app.security.caller import Caller
 from app.tables import runs, threads
@@ -32,6 +35,7 @@ from app.tables.threads import Connection, Search, Thread
 
 GRAPH_KEY = "graph_id"  # the ecosystem's name for it in a checkpoint's metadata
 RETRY_SECONDS = 2
+MOST_READ = 1_000  # states for one search
 READS_AT_ONCE = 4  # for one search: a page of 1,000 threads must leave connections to others
 
 
@@ -60,7 +64,9 @@ class Threads:
         graph_id: str | None = None,
         ttl_seconds: int | None = None,
         if_exists: Literal["raise", "do_nothing"] = "raise",
+        supersteps: Sequence[Sequence[StateUpdate]] = (),
     ) -> Thread:
+        """With the state that `supersteps` make, when it is new."""
         if graph_id is not None:
             self._graphs.require(graph_id)
         async with self._pool.connection() as connection:
@@ -68,6 +74,13 @@ class Threads:
             known = created or await threads.get(connection, caller, thread_id)
         if known is None or (created is None and if_exists == "raise"):
             raise ThreadExists(f"thread_id={thread_id!r}: exists. Use if_exists=do_nothing, or another id.")
+        if created and supersteps:
+            try:
+                await self.update_state(caller, thread_id, supersteps)
+            except Exception:
+                await self.delete_many(caller, [thread_id])
+                raise
+            return await self.get(caller, thread_id)
         return known
 
     async def get(self, caller: Caller, thread_id: str) -> Thread:
@@ -88,14 +101,56 @@ class Threads:
         async with self._pool.connection() as connection:
             return await threads.count(connection, caller, wanted)
 
+    async def with_values(self, caller: Caller, wanted: Search, values: Mapping[str, Any]) -> list[Thread]:
+        """A search by the state as well, which is stored encoded: every thread that else matches is read."""
+        async with self._pool.connection() as connection:
+            found = await threads.search(connection, caller, replace(wanted, limit=MOST_READ + 1, offset=0))
+        if len(found) > MOST_READ:
+            raise InvalidInput(
+                f"values: more than {MOST_READ} threads match without it, too many to read the states of."
+                " Say metadata, status or ids as well.",
+                field="values",
+            )
+        states = await self.states(found)
+        matching = [
+            thread
+            for thread in found
+            if thread.thread_id in states and contains(orjson.loads(to_json(states[thread.thread_id].values)), values)
+        ]
+        return matching[wanted.offset : wanted.offset + wanted.limit]
+
     async def delete(self, caller: Caller, thread_id: str) -> None:
-        """Erases the thread, its runs, events and checkpoints. A run in progress loses its claim and stops."""
+        if not await self.delete_many(caller, [thread_id]):
+            raise UnknownThread(f"thread_id={thread_id!r}: no such thread.", field="thread_id")
+
+    async def delete_many(self, caller: Caller, thread_ids: Sequence[str]) -> int:
+        """Erases threads, their runs, events and checkpoints; how many. A run in progress loses its claim and stops."""
         async with self._pool.connection() as connection, connection.transaction():
-            running = await runs.unended(connection, thread_id)
-            if not await threads.delete(connection, caller, thread_id):
-                raise UnknownThread(f"thread_id={thread_id!r}: no such thread.", field="thread_id")
-            await self._saver.delete_threads(connection, [thread_id])
-        self._signals.publish(ATTENTION, *(changed(run.run_id) for run in running))
+            running = await runs.unended_where(connection, caller, thread_ids)
+            deleted = await threads.delete(connection, caller, thread_ids)
+            await self._saver.delete_threads(connection, deleted)
+        self._signals.publish(ATTENTION, *(changed(run_id) for run_id in running))
+        return len(deleted)
+
+    async def delete_of_assistant(self, caller: Caller, assistant_id: str) -> int:
+        async with self._pool.connection() as connection:
+            found = await threads.of_assistant(connection, caller, assistant_id)
+        return await self.delete_many(caller, found)
+
+    async def prune(self, caller: Caller, thread_ids: Sequence[str]) -> int:
+        """Keeps the newest state alone of those that no run works on; how many it were."""
+        async with self._pool.connection() as connection:
+            quiet = await threads.quiet(connection, caller, thread_ids)
+        await self._saver.aprune(quiet, strategy="keep_latest")
+        return len(quiet)
+
+    async def copy(self, caller: Caller, thread_id: str, new_id: str) -> Thread:
+        """A new thread with the same history."""
+        async with self._pool.connection() as connection, connection.transaction():
+            _known(await threads.lock(connection, caller, thread_id), thread_id)
+            copied = _known(await threads.copy(connection, caller, thread_id, new_id), thread_id)
+            await self._saver.copy_within(connection, thread_id, new_id)
+            return copied
 
     async def state(
         self, caller: Caller, thread_id: str, checkpoint: Mapping[str, Any] | None = None, *, subgraphs: bool = False
@@ -157,12 +212,11 @@ class Threads:
         self,
         caller: Caller,
         thread_id: str,
-        values: Any,
+        supersteps: Sequence[Sequence[StateUpdate]],
         *,
-        as_node: str | None = None,
         checkpoint: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Writes values as if a node had returned them; from an older checkpoint this begins a branch.
+        """Writes values as if nodes had returned them, step by step; from an older checkpoint this begins a branch.
 
         Returns the configurable of the new checkpoint. Raises ThreadBusy while a run writes.
         """
@@ -175,7 +229,7 @@ class Threads:
                 snapshot = await graph.aget_state(config)
                 _refuse_unknown_checkpoint(snapshot, thread_id, checkpoint["checkpoint_id"])
             try:
-                head = await graph.aupdate_state(config, values, as_node=as_node)
+                head = await graph.abulk_update_state(config, supersteps)
             except (OperationalError, PoolTimeout):
                 raise
             except Exception as failure:
@@ -193,9 +247,8 @@ class Threads:
     async def roll_back(self, caller: Caller, thread_id: str, checkpoint_id: str) -> StateSnapshot:
         """Makes an earlier checkpoint the newest one; the history keeps all that came after it."""
         # __copy__ is LangGraph's own name for a fork that changes nothing.
-        await self.update_state(
-            caller, thread_id, None, as_node="__copy__", checkpoint={"checkpoint_id": checkpoint_id}
-        )
+        unchanged = [[StateUpdate(None, "__copy__")]]
+        await self.update_state(caller, thread_id, unchanged, checkpoint={"checkpoint_id": checkpoint_id})
         return await self.state(caller, thread_id)
 
     async def graph_for(self, caller: Caller, thread_id: str | None, wanted: str | None) -> str:

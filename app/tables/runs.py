@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -241,6 +241,33 @@ async def unended(connection: Connection, thread_id: str) -> list[Run]:
     """The pending and running runs, oldest first, of a thread that the caller has."""
     query = f"SELECT {COLUMNS} FROM runs WHERE thread_id = %s AND status IN ('pending', 'running') ORDER BY number"  # noqa: S608  a constant
     return [_run(row) for row in await (await connection.execute(query, (thread_id,))).fetchall()]
+
+
+async def unended_where(
+    connection: Connection,
+    caller: Caller,
+    thread_ids: Collection[str] | None = None,
+    run_ids: Collection[UUID] | None = None,
+    assistant_id: str | None = None,
+    status: Literal["pending", "running", "all"] = "all",
+) -> list[UUID]:
+    """Newest first, so that none begins because one before it ended."""
+    query = f"""
+        SELECT run_id FROM runs
+        WHERE status IN ('pending', 'running') AND (%(status)s = 'all' OR status = %(status)s)
+            AND (%(thread_ids)s::text[] IS NULL OR thread_id = ANY(%(thread_ids)s))
+            AND (%(run_ids)s::uuid[] IS NULL OR run_id = ANY(%(run_ids)s))
+            AND (%(assistant_id)s::text IS NULL OR assistant_id = %(assistant_id)s) AND {OWNED}
+        ORDER BY number DESC
+    """  # noqa: S608  constants
+    values = {
+        "thread_ids": None if thread_ids is None else list(thread_ids),
+        "run_ids": None if run_ids is None else list(run_ids),
+        "assistant_id": assistant_id,
+        "status": status,
+    }
+    cursor = await connection.execute(query.encode(), {**values, **caller.owns})
+    return [row["run_id"] for row in await cursor.fetchall()]
 
 
 async def claim(

@@ -106,11 +106,42 @@ async def change(
     return await _one(connection, query, {**values, **caller.owns})
 
 
-async def delete(connection: Connection, caller: Caller, thread_id: str) -> bool:
-    """With its runs and their events; its checkpoints are the saver's."""
-    query = f"DELETE FROM threads WHERE thread_id = %(thread_id)s AND {OWNED}"  # noqa: S608  constants
-    cursor = await connection.execute(query.encode(), {"thread_id": thread_id, **caller.owns})
-    return cursor.rowcount > 0
+async def copy(connection: Connection, caller: Caller, thread_id: str, new_id: str) -> Thread | None:
+    """A new one with its metadata and questions; None when there is nothing to copy. Its checkpoints are the saver's."""
+    query = f"""
+        INSERT INTO threads (thread_id, graph_id, status, metadata, interrupts, ttl_seconds, tenant, owner)
+        SELECT %(new_id)s, graph_id, CASE status WHEN 'busy' THEN 'idle' ELSE status END,
+            metadata, interrupts, ttl_seconds, tenant, owner
+        FROM threads WHERE thread_id = %(thread_id)s AND {OWNED}
+        RETURNING {COLUMNS}
+    """  # noqa: S608  constants
+    return await _one(connection, query, {"thread_id": thread_id, "new_id": new_id, **caller.owns})
+
+
+async def of_assistant(connection: Connection, caller: Caller, assistant_id: str) -> list[str]:
+    """Those that its runs wrote to, of stateless runs too."""
+    query = f"SELECT thread_id FROM threads WHERE metadata @> %(metadata)s AND {OWNED}"  # noqa: S608  constants
+    values = {"metadata": Jsonb({"assistant_id": assistant_id}), **caller.owns}
+    return [row["thread_id"] for row in await (await connection.execute(query.encode(), values)).fetchall()]
+
+
+async def quiet(connection: Connection, caller: Caller, thread_ids: Sequence[str]) -> list[str]:
+    """Those of them that no run works on."""
+    query = f"SELECT thread_id FROM threads WHERE thread_id = ANY(%(ids)s) AND status <> 'busy' AND {OWNED}"  # noqa: S608  constants
+    cursor = await connection.execute(query.encode(), {"ids": list(thread_ids), **caller.owns})
+    return [row["thread_id"] for row in await cursor.fetchall()]
+
+
+async def delete(connection: Connection, caller: Caller, thread_ids: Sequence[str]) -> list[str]:
+    """Those of them that there were, with their runs and events; their checkpoints are the saver's."""
+    query = f"""
+        WITH chosen AS (
+            SELECT thread_id FROM threads WHERE thread_id = ANY(%(ids)s) AND {OWNED} ORDER BY thread_id FOR UPDATE
+        )
+        DELETE FROM threads USING chosen WHERE threads.thread_id = chosen.thread_id RETURNING threads.thread_id
+    """  # noqa: S608  constants
+    cursor = await connection.execute(query.encode(), {"ids": list(thread_ids), **caller.owns})
+    return [row["thread_id"] for row in await cursor.fetchall()]
 
 
 async def delete_expired(connection: Connection, limit: int) -> list[str]:

@@ -62,7 +62,7 @@ async def test_a_bad_body_is_a_422_that_names_the_field(client: httpx.AsyncClien
         ("/threads", b'{"metadata": ' + b'{"a":' * 200 + b"1" + b"}" * 200 + b"}", "metadata"),
         ("/threads", b'{"ttl": 1e999}', "ttl.ttl"),
         ("/threads", b'{"ttl": {"ttl": 5, "strategy": "keep_latest"}}', "ttl.strategy"),
-        ("/threads", b'{"supersteps": [{"updates": []}]}', "supersteps"),
+        ("/threads", b'{"supersteps": [{"updates": []}]}', "supersteps.0.updates"),
         ("/threads/search", b'{"metadata": {"\\ud800": 1}}', "metadata"),
         ("/threads/search", b'{"offset": 99999999999999999999}', "offset"),
         ("/threads/search", b'{"extract": {"a": "values' + b"[0]" * 100_000 + b'x"}}', "extract"),

@@ -128,7 +128,6 @@ async def test_a_search_gives_the_fields_and_the_parts_of_values_that_are_asked_
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
-        ({"values": {"messages": []}}, "values: is not supported. States are stored encoded"),
         ({"limit": 0}, "limit"),
         ({"limit": 1001}, "limit"),
         ({"offset": -1}, "offset"),
@@ -146,6 +145,65 @@ async def test_a_search_that_cannot_be_done_says_which_field_is_wrong(
 ) -> None:
     with pytest.raises(UnprocessableEntityError, match=field):
         await sdk.threads.search(**asked)
+
+
+async def test_a_search_by_values_looks_into_the_states(sdk: Sdk) -> None:
+    mark = {"mark": str(uuid4())}
+    talking, asking = await talked(sdk, **mark), (await sdk.threads.create(metadata=mark))["thread_id"]
+    await sdk.runs.wait(asking, "survey", input={"answers": ["one"]})
+    said = {"messages": [{"type": "ai", "content": ANSWER}]}
+    for values, expected in (({"answers": ["one"]}, [asking]), (said, [talking]), ({"answers": ["two"]}, [])):
+        found = await sdk.threads.search(metadata=mark, values=values)
+        assert [thread["thread_id"] for thread in found] == expected
+        assert await sdk.threads.count(metadata=mark, values=values) == len(expected)
+    assert await sdk.threads.search(metadata=mark, values={"answers": ["one"]}, offset=1) == []
+
+
+async def test_a_copy_has_the_history_and_goes_its_own_way(sdk: Sdk) -> None:
+    thread_id = (await sdk.threads.create(metadata={"user": "ada"}))["thread_id"]
+    await sdk.runs.wait(thread_id, "survey", input={"answers": []})
+    copied = await sdk.threads.copy(thread_id)
+    assert (copied["metadata"]["user"], copied["status"]) == ("ada", "interrupted")
+    assert len(await sdk.threads.get_history(copied["thread_id"])) == len(await sdk.threads.get_history(thread_id))
+    answered = await sdk.runs.wait(copied["thread_id"], "survey", command={"resume": "Ada"})
+    assert answered["answers"] == ["prepared", "name Ada"]
+    assert (await sdk.threads.get_state(thread_id))["values"] == {"answers": ["prepared"]}
+    with pytest.raises(NotFoundError, match="no such thread"):
+        await sdk.threads.copy(str(uuid4()))
+
+
+async def test_a_prune_deletes_threads_or_keeps_their_newest_state(sdk: Sdk) -> None:
+    first, second = await talked(sdk), await talked(sdk)
+    before = await sdk.threads.get_state(first)
+    assert await sdk.threads.prune([first, str(uuid4())], strategy="keep_latest") == {"pruned_count": 1}
+    assert (await sdk.threads.get_state(first))["values"] == before["values"]
+    assert len(await sdk.threads.get_history(first)) == 1
+    assert await sdk.threads.prune([first, second]) == {"pruned_count": 2}
+    assert await sdk.threads.search(ids=[first, second]) == []
+
+
+async def test_a_thread_is_made_with_a_state_that_was_reached_elsewhere(sdk: Sdk) -> None:
+    source = (await sdk.threads.create())["thread_id"]
+    await sdk.runs.wait(source, "survey", input={"answers": ["begun"]})
+    steps: list[dict[str, Any]] = [
+        {"updates": [{"values": {"answers": ["begun"]}, "as_node": "__start__"}]},
+        {"updates": [{"values": {"answers": ["prepared"]}, "as_node": "prepare"}]},
+        {"updates": [{"values": None, "command": {"update": {"answers": ["name Ada"]}}, "as_node": "ask_name"}]},
+    ]
+    made = await sdk.threads.create(graph_id="survey", supersteps=steps)
+    state = await sdk.threads.get_state(made["thread_id"])
+    assert (state["values"], state["next"]) == ({"answers": ["begun", "prepared", "name Ada"]}, ["ask_age"])
+    thread_id = str(uuid4())
+    with pytest.raises(UnprocessableEntityError, match="as_node"):
+        await sdk.threads.create(
+            thread_id=thread_id,
+            graph_id="survey",
+            supersteps=[{"updates": [{"values": {}, "as_node": "nobody"}]}],
+        )
+    with pytest.raises(NotFoundError):
+        await sdk.threads.get(thread_id)
+    with pytest.raises(UnprocessableEntityError, match="supersteps"):
+        await sdk.threads.create(supersteps=steps)
 
 
 @pytest.mark.parametrize("thread_id", ["a b", "x" * 129, "'; DROP TABLE threads; --", "a\0b"])
