@@ -26,7 +26,11 @@ def _of_resource(check: Check, resource: Resource, graph: Graph, choice: Choice,
     try:
         parts = list(check.subjects(resource))
     except NotEvaluated as problem:
-        yield Verdict(check, choice.level, Status.NOT_EVALUATED, resource.urn, problem.path, problem.reason)
+        yield Verdict(check, choice.level, Status.NOT_EVALUATED, resource.urn, problem.path, str(problem))
+        return
+    except (TypeError, ValueError, AttributeError, KeyError) as failure:
+        message = f"cannot be read ({type(failure).__name__})"  # as in _of_subject
+        yield Verdict(check, choice.level, Status.NOT_EVALUATED, resource.urn, "", message)
         return
     for part in parts:
         yield _of_subject(check, Subject(resource, part, graph, today, choice.parameters), choice)
@@ -55,5 +59,9 @@ def _of_subject(check: Check, subject: Subject, choice: Choice) -> Verdict:
             problem.path,
             f"{problem.path} {problem.reason}",
         )
+    except (TypeError, ValueError, AttributeError, KeyError) as failure:
+        # A value of a kind that no reader foresaw: the other subjects must have their verdicts all the same.
+        message = f"cannot be read ({type(failure).__name__})"
+        return Verdict(check, choice.level, Status.NOT_EVALUATED, subject.resource.urn, part.place, message)
     status = Status.FAIL if wrong else Status.PASS
     return Verdict(check, choice.level, status, subject.resource.urn, part.place, wrong or "")

@@ -14,7 +14,7 @@ class NotEvaluated(Exception):
     """A property that the verdict depends on cannot be read; `path` says which and `reason` why."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(f"{path} {reason}")
         self.path = path
         self.reason = reason
 
@@ -30,11 +30,9 @@ class Properties:
     place: str = ""
 
     def has(self, path: str) -> bool:
-        """Whether it is given, known or not."""
-        try:
-            return self._find(path) is not None
-        except NotEvaluated:
-            return True
+        """Whether it is given; a value of its own that is not known yet is given, what it would be inside of is not."""
+        inside, _, last = path.rpartition(".")
+        return (self.part(inside) if inside else self).content.get(last) is not None
 
     def is_secret(self, path: str) -> bool:
         """Whether it is marked as secret."""

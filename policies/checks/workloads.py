@@ -185,7 +185,7 @@ def read_only_files(container: Subject) -> str | None:
     types=WORKLOADS,
     subjects=containers,
     remedy="Set resources.requests.cpu, requests.memory and limits.memory.",
-    controls={"NSA/CISA": ("C-0270", "C-0271"), "SOC 2": ("A1.2",)},
+    controls={"NSA/CISA": ("C-0271",), "SOC 2": ("A1.2",)},
     references=("CKV_K8S_10", "CKV_K8S_11", "CKV_K8S_12", "CKV_K8S_13"),
 )
 def resources(container: Subject) -> str | None:
