@@ -1,13 +1,12 @@
-"""Rules of capacity: do nodes, addresses, pods and connections add up?"""
+"""Rules of capacity: do nodes and addresses add up?"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from infra.instances import Allocatable, Shape, allocatable, max_connections, shape
+from infra.instances import Allocatable, Shape, allocatable, shape
 from infra.problems import Problem
-from infra.quantities import mebibytes, millicores
 from infra.settings import Settings
 from infra.system_pods import needed
 
@@ -15,7 +14,6 @@ SPOT_MINIMUM_TYPES = (
     15  # Karpenter replaces Spot by Spot only among at least 15 types (karpenter.sh/docs/concepts/disruption)
 )
 SPOT_MINIMUM_FAMILIES = 3  # one family is one capacity pool shape: it dries up at once
-ROLLOUT_SURGE = 0.25  # of the Deployment: old and new pods hold connections together
 
 
 def addresses(settings: Settings) -> Iterator[Problem]:
@@ -58,12 +56,14 @@ def _shapes(field: str, types: tuple[str, ...]) -> Iterator[Problem | Shape]:
             yield kind
 
 
-def _known(field: str, types: tuple[str, ...]) -> tuple[list[Shape], list[Problem]]:
+def known(field: str, types: tuple[str, ...]) -> tuple[list[Shape], list[Problem]]:
+    """The shapes of instance types, and what is wrong with the others."""
     results = list(_shapes(field, types))
     return [r for r in results if isinstance(r, Shape)], [r for r in results if isinstance(r, Problem)]
 
 
-def _smallest(shapes: list[Shape], max_pods: int = 110) -> Allocatable:
+def smallest(shapes: list[Shape], max_pods: int = 110) -> Allocatable:
+    """What every node of these shapes has for pods at the least."""
     rooms = [allocatable(kind, max_pods) for kind in shapes]
     return Allocatable(min(r.cpu for r in rooms), min(r.memory_mib for r in rooms), max_pods)
 
@@ -71,12 +71,12 @@ def _smallest(shapes: list[Shape], max_pods: int = 110) -> Allocatable:
 def system_nodes(settings: Settings) -> Iterator[Problem]:
     """The system group works with one node gone."""
     nodes = settings.nodes.system
-    shapes, found = _known("nodes.system.instanceTypes", nodes.instance_types)
+    shapes, found = known("nodes.system.instanceTypes", nodes.instance_types)
     yield from found
     if shapes and nodes.min_size > 1:
         left = nodes.min_size - 1
         cpu, memory = needed(settings.environment, left)
-        room = _smallest(shapes)
+        room = smallest(shapes)
         if cpu > left * room.cpu * 1000 or memory > left * room.memory_mib:
             yield Problem(
                 "nodes.system.minSize",
@@ -101,7 +101,7 @@ def system_nodes(settings: Settings) -> Iterator[Problem]:
 def workers(settings: Settings) -> Iterator[Problem]:
     """The Spot pool is wide enough."""
     workers, field = settings.nodes.workers, "nodes.workers.instanceTypes"
-    shapes, found = _known(field, workers.instance_types)
+    shapes, found = known(field, workers.instance_types)
     yield from found
     different = len(set(workers.instance_types))
     if different < SPOT_MINIMUM_TYPES:
@@ -115,80 +115,4 @@ def workers(settings: Settings) -> Iterator[Problem]:
             f"{len(families)} families",
             f"Spot needs at least {SPOT_MINIMUM_FAMILIES}",
             "Add c, m or r families.",
-        )
-
-
-def service(settings: Settings) -> Iterator[Problem]:
-    """Requests, limits and bounds are in order and fit the nodes."""
-    service, scaling, bounds = settings.service, settings.service.autoscaling, settings.service.vertical
-    if scaling.min_replicas > scaling.max_replicas:
-        yield Problem(
-            "service.autoscaling.minReplicas",
-            scaling.min_replicas,
-            f"exceeds maxReplicas={scaling.max_replicas}",
-            "Lower minReplicas or raise maxReplicas.",
-        )
-    ranges = (
-        ("service.cpuRequest", service.cpu_request, "cpuLimit", service.cpu_limit, millicores, False),
-        ("service.memoryRequest", service.memory_request, "memoryLimit", service.memory_limit, mebibytes, False),
-        ("service.vertical.minCpu", bounds.min_cpu, "maxCpu", bounds.max_cpu, millicores, True),
-        ("service.vertical.minMemory", bounds.min_memory, "maxMemory", bounds.max_memory, mebibytes, True),
-    )
-    for field, low, other, high, number, strict in ranges:
-        if number(low) > number(high) or (strict and number(low) == number(high)):
-            rule = f"must be {'below' if strict else 'at most'} {other}={high}"
-            yield Problem(field, low, rule, f"Lower it or raise {other}.")
-    shapes, _ = _known("", settings.nodes.workers.instance_types)
-    if not shapes:
-        return
-    room = _smallest(shapes, settings.nodes.workers.max_pods)
-    for field, value, need, have, unit in (
-        ("service.cpuLimit", service.cpu_limit, millicores(service.cpu_limit), room.cpu * 1000, "m CPU"),
-        ("service.memoryLimit", service.memory_limit, mebibytes(service.memory_limit), room.memory_mib, "Mi memory"),
-    ):
-        if need > have:
-            yield Problem(
-                field,
-                value,
-                f"does not fit the smallest worker node, which leaves {have:.0f}{unit} for pods",
-                "Lower the limit or drop the smallest type from nodes.workers.instanceTypes.",
-            )
-            return
-    per_node = min(
-        room.cpu * 1000 // millicores(service.cpu_request),
-        room.memory_mib // mebibytes(service.memory_request),
-        room.pods,
-    )
-    if scaling.max_replicas > per_node * settings.nodes.workers.max_nodes:
-        yield Problem(
-            "service.autoscaling.maxReplicas",
-            scaling.max_replicas,
-            f"exceeds what {settings.nodes.workers.max_nodes} worker nodes of the smallest type hold ({per_node:.0f} pods each)",
-            "Raise nodes.workers.maxNodes or lower the requests.",
-        )
-
-
-def connections(settings: Settings) -> Iterator[Problem]:
-    """All replicas of a rollout, with their pools, stay below what PostgreSQL allows."""
-    database, scaling = settings.database, settings.service.autoscaling
-    limit = max_connections(database.instance_class)
-    if limit is None:
-        yield Problem(
-            "database.instanceClass",
-            database.instance_class,
-            "its memory is unknown here, so connections cannot be budgeted",
-            "Use a class of infra/instances.py DATABASE_MEMORY_GIB, or add its memory there with the source.",
-        )
-        return
-    replicas = math.ceil(scaling.max_replicas * (1 + ROLLOUT_SURGE))
-    wanted = replicas * database.pool_size + database.reserved_connections
-    if wanted > limit:
-        fitting = max((limit - database.reserved_connections) // replicas, 0)
-        remedy = f"Lower poolSize to {fitting}" if fitting else "Lower service.autoscaling.maxReplicas"
-        yield Problem(
-            "database.poolSize",
-            database.pool_size,
-            f"{replicas} replicas (with rollout surge) × {database.pool_size} connections + "
-            f"{database.reserved_connections} reserved = {wanted} exceeds max_connections={limit} of {database.instance_class}",
-            f"{remedy} or choose a larger database.instanceClass.",
         )

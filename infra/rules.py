@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from itertools import combinations
 
-from infra import capacity_rules
+from infra import capacity_rules, service_rules
 from infra.compatibility import incompatible, out_of_support
 from infra.problems import Problem
 from infra.regions import ZONES
@@ -211,10 +211,10 @@ def _production(settings: Settings) -> Iterator[Problem]:
         )
     if not settings.alerts.emails:
         yield Problem("alerts.emails", "[]", "alarms that nobody gets are none", "Name an address that somebody reads.")
-    if settings.service.autoscaling.min_replicas < 3:
+    if settings.service.api.min_replicas < 3:
         yield Problem(
-            "service.autoscaling.minReplicas",
-            settings.service.autoscaling.min_replicas,
+            "service.api.minReplicas",
+            settings.service.api.min_replicas,
             "prod needs one pod in each of three zones",
             "Set it to 3 or more.",
         )
@@ -230,8 +230,13 @@ _RULES = (
     _versions,
     capacity_rules.system_nodes,
     capacity_rules.workers,
-    capacity_rules.service,
-    capacity_rules.connections,
+    service_rules.workloads,
+    service_rules.vertical,
+    service_rules.shutdown,
+    service_rules.environment,
+    service_rules.capacity,
+    service_rules.connections,
+    service_rules.images,
     _storage,
     _secrets_and_edge,
     _production,

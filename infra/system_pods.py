@@ -75,3 +75,9 @@ def needed(environment: Literal["dev", "prod"], nodes: int) -> tuple[int, int]:
         count = nodes if pod.per_node else pod.replicas
         cpu, memory = cpu + count * pod.cpu_millicores, memory + count * pod.memory_mib
     return cpu, memory
+
+
+def on_every_node(environment: Literal["dev", "prod"]) -> tuple[int, int]:
+    """CPU in millicores and memory in MiB that DaemonSets take of each node, also of workers."""
+    rows = [pod for pod in system_pods(environment) if pod.per_node]
+    return sum(pod.cpu_millicores for pod in rows), sum(pod.memory_mib for pod in rows)

@@ -26,8 +26,9 @@ from infra.aws.nodes import SystemNodes
 from infra.aws.secrets import Secrets
 from infra.aws.storage import Storage
 from infra.aws.workloads import WorkloadRoles
+from infra.kubernetes import pods
 from infra.kubernetes.admission import AdmissionPolicies
-from infra.kubernetes.autoscaling import HorizontalScaling
+from infra.kubernetes.autoscaling import Scaling
 from infra.kubernetes.load_balancer_controller import LoadBalancerController, ServiceTargets
 from infra.kubernetes.namespace import PlatformNamespaces, ServiceNamespace
 from infra.kubernetes.network_policy import NetworkPolicies
@@ -35,7 +36,7 @@ from infra.kubernetes.node_pools import Karpenter, NodePools
 from infra.kubernetes.quotas import Quotas
 from infra.kubernetes.rbac import NamespaceAccess
 from infra.kubernetes.secrets import MountedSecrets
-from infra.kubernetes.service import AgentService, Backends
+from infra.kubernetes.service import Api, Backends, Priorities, Workers
 from infra.settings import Settings
 
 
@@ -189,25 +190,24 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
         foundation.load_balancer.target_group_arn,
         inside(namespace, controller.release, *pools.pools, *foundation.load_balancer.ready),
     )
-    backends = Backends(foundation.database.address, foundation.caches[0].url, secrets.class_name)
-    service = AgentService(
-        "agent-service",
-        settings,
-        settings.service.image,
-        namespace.name,
-        backends,
-        inside(
-            policies,
-            admission,
-            quotas,
-            namespace,
-            targets,
-            *pools.pools,
-            foundation.workloads.roles["service"].association,
-            foundation.database.instance,
-        ),
-    )
-    HorizontalScaling("agent-scaling", settings, namespace.name, part_of_cluster(service))
+    direct = pods.database_url("agent_app", foundation.database.address)
+    backends = Backends(direct, None, foundation.caches[0].url, secrets.class_name)
+    priorities = Priorities("agent-priority", part_of_cluster())
+    needs = [
+        policies,
+        admission,
+        quotas,
+        namespace,
+        priorities,
+        *pools.pools,
+        foundation.workloads.roles["service"].association,
+        foundation.database.instance,
+    ]
+    image = settings.service.image
+    workers = Workers("agent-workers", settings, image, namespace.name, backends, inside(*needs))
+    api = Api("agent-api", settings, image, namespace.name, backends, inside(targets, *needs))
+    Scaling("agent-api-scaling", settings, "api", api.target, namespace.name, part_of_cluster(api))
+    Scaling("agent-workers-scaling", settings, "workers", workers.target, namespace.name, part_of_cluster(workers))
 
 
 def export(settings: Settings, foundation: Foundation) -> None:

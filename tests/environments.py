@@ -9,7 +9,7 @@ from typing import Any
 from infra.settings import PROJECT, Settings, load
 from stacks.capture import capture
 from stacks.configuration import read_stack, with_checkout_image
-from stacks.graph import Graph
+from stacks.graph import Graph, Resource
 
 REMOVED = object()
 
@@ -47,6 +47,18 @@ def settings_of(stack: str, changes: dict[str, Any] | None = None, *, image: boo
 def graph_of(stack: str, changes: dict[str, Any] | None = None, *, image: bool = True, preview: bool = True) -> Graph:
     """The captured graph of a shipped stack."""
     return _captured(stack, json.dumps(changes or {}, sort_keys=True), image, preview)
+
+
+def workload(graph: Graph, name: str) -> Resource:
+    """What runs pods under a name: a Deployment, a Rollout or a Job, whose name may go on with a digest."""
+    kinds = ("Deployment", "Rollout", "Job")
+    [found] = [r for r in graph if r.kind in kinds and str(r.inputs["metadata"]["name"]).startswith(name)]
+    return found
+
+
+def pod_of(graph: Graph, name: str) -> dict[str, Any]:
+    """The pod specification of a workload."""
+    return workload(graph, name).inputs["spec"]["template"]["spec"]
 
 
 @lru_cache(maxsize=64)

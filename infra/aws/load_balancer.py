@@ -5,12 +5,13 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
+from app.contract import PORT, READY_PATH
 from infra.aws.cluster import Cluster
 from infra.aws.edge import Edge
 from infra.aws.network import Network
 from infra.aws.storage import PrivateBucket
 from infra.component import Component
-from infra.kubernetes.service import DRAIN_SECONDS, PORT, PRE_STOP_SECONDS, READY_PATH
+from infra.kubernetes.shutdown import PRE_STOP_SECONDS
 from infra.settings import Settings
 
 WORLD = "0.0.0.0/0"
@@ -20,8 +21,6 @@ TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 # Streams send a heartbeat every few seconds, but a request that waits for its run may be silent as long as the run may
 # take (300 s). The service must keep idle connections longer than this, or the load balancer meets closed ones.
 IDLE_SECONDS = 330
-# A pod that leaves has its preStop sleep and its drain for the requests it holds; then it is gone.
-DEREGISTRATION_SECONDS = PRE_STOP_SECONDS + DRAIN_SECONDS
 
 
 class LoadBalancer(Component):
@@ -84,7 +83,8 @@ class LoadBalancer(Component):
             target_type="ip",
             protocol="HTTP",
             port=PORT,
-            deregistration_delay=DEREGISTRATION_SECONDS,
+            # A pod that leaves has its preStop sleep and its drain for the requests it holds; then it is gone.
+            deregistration_delay=PRE_STOP_SECONDS + settings.service.drain_seconds,
             # Runs take from milliseconds to minutes: round robin would pile them up. It excludes a slow start.
             load_balancing_algorithm_type="least_outstanding_requests",
             health_check=aws.lb.TargetGroupHealthCheckArgs(

@@ -7,7 +7,8 @@ import pulumi_aws as aws
 
 from infra.aws.logs import FlowLog
 from infra.component import Component
-from infra.settings import Settings, Zone
+from infra.settings import Settings
+from infra.settings.platform import Zone
 
 
 class Network(Component):

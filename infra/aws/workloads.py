@@ -18,7 +18,8 @@ from infra.aws.storage import Storage
 from infra.component import Component
 from infra.kubernetes import load_balancer_controller
 from infra.kubernetes.namespace import SERVICE_ACCOUNT
-from infra.settings import BedrockModel, Settings
+from infra.settings import Settings
+from infra.settings.service import BedrockModel
 
 Statement = dict[str, Any]
 # CloudWatch's and tagging's read calls know no resource (service authorization reference).

@@ -1,46 +1,55 @@
-"""The HPA of the service: up at once, down slowly."""
+"""The HPAs, up at once and down slowly, and the VPAs beside them, which move memory requests only."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.autoscaling import v2
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.component import Component
-from infra.kubernetes.labels import SERVICE_LABELS, SERVICE_NAME
+from infra.kubernetes.custom_metrics import ACTIVE_RUNS, QUEUED_RUNS
+from infra.kubernetes.labels import API, LABELS_OF, SERVICE_NAME
 from infra.quantities import mebibytes
 from infra.settings import Settings
+from infra.settings.service import Vertical, Workload
+
+Target = Mapping[str, str]  # apiVersion, kind and name of what is scaled
 
 
-class HorizontalScaling(Component):
-    """Replicas by container CPU and by memory.
+class Scaling(Component):
+    """Replicas by container CPU and memory, of workers also by their runs; requests by what is used.
 
-    Memory is an AverageValue of the limit: a Utilization follows the request, which a VPA moves.
+    Memory is an AverageValue of the limit: a Utilization follows the request, which the VPA moves.
 
-    Produces: HorizontalPodAutoscaler.
+    Produces: HorizontalPodAutoscaler; with ``service.vertical`` also VerticalPodAutoscaler.
     """
 
     def __init__(
-        self, name: str, settings: Settings, namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
+        self,
+        name: str,
+        settings: Settings,
+        workload: Literal["api", "workers"],
+        target: Target,
+        namespace: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(name, opts)
-        scaling = settings.service.autoscaling
-        memory = mebibytes(settings.service.memory_limit) * scaling.memory_percent_of_limit // 100
+        share = settings.service.api if workload == API else settings.service.workers
+        metadata = ObjectMetaArgs(name=target["name"], namespace=namespace, labels=LABELS_OF[workload])
         v2.HorizontalPodAutoscaler(
             name,
-            metadata=ObjectMetaArgs(name=SERVICE_NAME, namespace=namespace, labels=SERVICE_LABELS),
+            metadata=metadata,
             spec=v2.HorizontalPodAutoscalerSpecArgs(
                 scale_target_ref=v2.CrossVersionObjectReferenceArgs(
-                    api_version="apps/v1", kind="Deployment", name=SERVICE_NAME
+                    api_version=target["apiVersion"], kind=target["kind"], name=target["name"]
                 ),
-                min_replicas=scaling.min_replicas,
-                max_replicas=scaling.max_replicas,
-                metrics=[
-                    _container_metric(
-                        "cpu", v2.MetricTargetArgs(type="Utilization", average_utilization=scaling.cpu_percent)
-                    ),
-                    _container_metric("memory", v2.MetricTargetArgs(type="AverageValue", average_value=f"{memory}Mi")),
-                ],
+                min_replicas=share.min_replicas,
+                max_replicas=share.max_replicas,
+                metrics=[*_usage(share), *([] if workload == API else _runs(settings))],
                 behavior=v2.HorizontalPodAutoscalerBehaviorArgs(
                     scale_up=v2.HPAScalingRulesArgs(
                         stabilization_window_seconds=0,
@@ -57,15 +66,72 @@ class HorizontalScaling(Component):
             ),
             opts=self.child(),
         )
+        if settings.service.vertical:
+            CustomResource(
+                f"{name}-vertical",
+                api_version="autoscaling.k8s.io/v1",
+                kind="VerticalPodAutoscaler",
+                metadata=metadata,
+                spec={"targetRef": dict(target), **_vertical(settings.service.vertical)},
+                opts=self.child(),
+            )
         self.register_outputs({})
 
 
-def _container_metric(resource: str, target: v2.MetricTargetArgs) -> v2.MetricSpecArgs:
+def _usage(share: Workload) -> list[v2.MetricSpecArgs]:
+    memory = mebibytes(share.memory_limit) * share.memory_percent_of_limit // 100
+    targets = {
+        "cpu": v2.MetricTargetArgs(type="Utilization", average_utilization=share.cpu_percent),
+        "memory": v2.MetricTargetArgs(type="AverageValue", average_value=f"{memory}Mi"),
+    }
     # Of the container, not of the pod: a sidecar must not dilute it.
-    return v2.MetricSpecArgs(
-        type="ContainerResource",
-        container_resource=v2.ContainerResourceMetricSourceArgs(container=SERVICE_NAME, name=resource, target=target),
-    )
+    return [
+        v2.MetricSpecArgs(
+            type="ContainerResource",
+            container_resource=v2.ContainerResourceMetricSourceArgs(
+                container=SERVICE_NAME, name=resource, target=target
+            ),
+        )
+        for resource, target in targets.items()
+    ]
+
+
+def _runs(settings: Settings) -> list[v2.MetricSpecArgs]:
+    workers = settings.service.workers
+    return [
+        v2.MetricSpecArgs(
+            type="Pods",
+            pods=v2.PodsMetricSourceArgs(
+                metric=v2.MetricIdentifierArgs(name=ACTIVE_RUNS),
+                target=v2.MetricTargetArgs(type="AverageValue", average_value=str(workers.active_runs)),
+            ),
+        ),
+        v2.MetricSpecArgs(
+            type="External",
+            external=v2.ExternalMetricSourceArgs(
+                metric=v2.MetricIdentifierArgs(name=QUEUED_RUNS, selector=LabelSelectorArgs()),
+                target=v2.MetricTargetArgs(type="AverageValue", average_value=str(workers.queued_runs)),
+            ),
+        ),
+    ]
+
+
+def _vertical(bounds: Vertical) -> dict[str, object]:
+    return {
+        "updatePolicy": {"updateMode": bounds.mode, "minReplicas": 2},
+        "resourcePolicy": {
+            "containerPolicies": [
+                {
+                    "containerName": SERVICE_NAME,
+                    "controlledResources": list(bounds.controls),
+                    "controlledValues": "RequestsOnly",  # the limit is what the HPA's memory target is a part of
+                    "minAllowed": {"cpu": bounds.min_cpu, "memory": bounds.min_memory},
+                    "maxAllowed": {"cpu": bounds.max_cpu, "memory": bounds.max_memory},
+                },
+                {"containerName": "*", "mode": "Off"},
+            ]
+        },
+    }
 
 
 def _policy(kind: str, value: int, seconds: int) -> v2.HPAScalingPolicyArgs:

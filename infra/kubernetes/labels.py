@@ -1,5 +1,9 @@
 """Labels by which objects find each other: workloads, their network policies, disruption budgets and monitors."""
 
+from __future__ import annotations
+
+from typing import Final
+
 NAME, COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 
 SERVICE_NAME = "agent"
@@ -9,6 +13,11 @@ WORKER_LABELS = {**SERVICE_LABELS, COMPONENT: "worker"}
 DATABASE_INIT_LABELS = {**SERVICE_LABELS, COMPONENT: "database-init"}
 MIGRATE_LABELS = {**SERVICE_LABELS, COMPONENT: "migrate"}
 PGBOUNCER_LABELS = {NAME: "pgbouncer", COMPONENT: "pooler"}
+
+# The two workloads of a release, as settings and objects name them.
+API: Final = "api"
+WORKERS: Final = "workers"
+LABELS_OF = {API: API_LABELS, WORKERS: WORKER_LABELS}
 
 # Namespaces beside the service's. Agents that need the host have one of their own, so that no other may use it.
 MONITORING, HOST_AGENTS, ROLLOUTS = "monitoring", "host-agents", "argo-rollouts"

@@ -7,10 +7,10 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs, RepositoryOptsArgs
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from app.contract import PORT
 from infra.aws.add_ons import SYSTEM_TAINT
 from infra.component import Component
-from infra.kubernetes.labels import SERVICE_LABELS, SERVICE_NAME
-from infra.kubernetes.service import PORT
+from infra.kubernetes.labels import API_LABELS, SERVICE_NAME
 from infra.settings import Settings
 from infra.system_pods import system_pod
 from infra.versions import CHARTS
@@ -63,9 +63,9 @@ class LoadBalancerController(Component):
                     "webhookConfig": {"disableIngressValidation": True},
                     "controllerConfig": {"featureGates": dict.fromkeys(GATES, False)},
                     # Without the gate a rollout could end old pods before the load balancer sends anything to new ones:
-                    # rather no new pods while the controller is away. Only the service's pods are concerned.
+                    # rather no new pods while the controller is away. Only the API's pods are concerned.
                     "podMutatorWebhookConfig": {"failurePolicy": "Fail"},
-                    "objectSelector": {"matchLabels": SERVICE_LABELS},
+                    "objectSelector": {"matchLabels": API_LABELS},
                     "keepTLSSecret": True,  # a new certificate would be refused until the pods have it
                 },
                 atomic=True,  # an interrupted install must not leave the release "pending"

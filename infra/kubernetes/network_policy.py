@@ -15,10 +15,10 @@ from pulumi_kubernetes.networking.v1 import (
     NetworkPolicySpecArgs,
 )
 
+from app.contract import PORT
 from infra.aws import cache, database
 from infra.component import Component
 from infra.kubernetes.labels import SERVICE_LABELS
-from infra.kubernetes.service import PORT
 from infra.settings import Settings
 
 # RFC 1918, carrier-grade NAT and link-local: an agent that may call the internet may not call our networks by it.

@@ -12,21 +12,10 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from infra.aws import node_provisioning
 from infra.aws.nodes import node_tags
 from infra.component import Component
-from infra.kubernetes.service import SPREAD_LABEL
+from infra.node_mix import DOMAINS, SPREAD_LABEL, node_limits
 from infra.settings import Settings
 from infra.system_pods import system_pod
 from infra.versions import CHARTS, NODE_IMAGE
-
-# Pods spread evenly over four virtual domains, one of which is on demand: about 25 % of them have a floor
-# that Spot cannot take (karpenter.sh/docs/concepts/scheduling, on-demand/spot ratio split).
-DOMAINS = {"on-demand": ["1"], "spot": ["2", "3", "4"]}
-
-
-def node_limits(most: int) -> dict[str, int]:
-    """The share of each pool in a total number of nodes, by its domains; each pool may have one."""
-    base = max(1, round(most / 4))
-    return {"on-demand": base, "spot": max(1, most - base)}
-
 
 # pulumi-kubernetes gives up after 5 minutes; a pool is gone when its nodes are, 15 minutes at most each.
 DRAIN = pulumi.CustomTimeouts(delete="40m")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from operator import mul
 
 import pulumi
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from infra.capacity_rules import ROLLOUT_SURGE
 from infra.component import Component
 from infra.quantities import mebibytes, millicores
+from infra.service_rules import ROLLOUT_SURGE
 from infra.settings import Settings
+from infra.settings.service import Workload
 
 OTHER_PODS = 10  # Jobs with their retries, poolers, a person's debugging pod
 
@@ -30,7 +32,8 @@ class Quotas(Component):
         core.ResourceQuota(
             name, metadata=metadata, spec=core.ResourceQuotaSpecArgs(hard=_hard(settings)), opts=self.child()
         )
-        largest = {"cpu": settings.service.cpu_limit, "memory": f"{_largest_mib(settings)}Mi"}
+        cpu = max((workload.cpu_limit for workload in _workloads(settings)), key=millicores)
+        largest = {"cpu": cpu, "memory": f"{_largest_mib(settings)}Mi"}
         core.LimitRange(
             name,
             metadata=metadata,
@@ -50,12 +53,14 @@ class Quotas(Component):
 
 
 def _hard(settings: Settings) -> dict[str, str]:
-    service = settings.service
-    pods = math.ceil(service.autoscaling.max_replicas * (1 + ROLLOUT_SURGE)) + OTHER_PODS
+    counts = [math.ceil(workload.max_replicas * (1 + ROLLOUT_SURGE)) for workload in _workloads(settings)]
+    cpu = [millicores(workload.cpu_request) for workload in _workloads(settings)]
+    memory = [_requested_mib(settings, workload) for workload in _workloads(settings)]
+    counts, cpu, memory = [*counts, OTHER_PODS], [*cpu, max(cpu)], [*memory, max(memory)]
     return {
-        "pods": str(pods),
-        "requests.cpu": f"{pods * millicores(service.cpu_request)}m",
-        "requests.memory": f"{pods * _requested_mib(settings)}Mi",
+        "pods": str(sum(counts)),
+        "requests.cpu": f"{sum(map(mul, counts, cpu))}m",
+        "requests.memory": f"{sum(map(mul, counts, memory))}Mi",
         # The load balancer is Pulumi's, state is in RDS, S3 and Valkey.
         "services.loadbalancers": "0",
         "services.nodeports": "0",
@@ -63,12 +68,18 @@ def _hard(settings: Settings) -> dict[str, str]:
     }
 
 
-def _requested_mib(settings: Settings) -> int:
-    """The largest request that a pod of the service may come to have."""
+def _workloads(settings: Settings) -> tuple[Workload, ...]:
+    return settings.service.api, settings.service.workers
+
+
+def _requested_mib(settings: Settings, workload: Workload) -> int:
+    """The largest request that a pod of a workload may come to have."""
     vertical = settings.service.vertical
-    moved = mebibytes(vertical.max_memory) if vertical.mode != "Off" else 0
-    return max(mebibytes(settings.service.memory_request), moved)
+    moved = mebibytes(vertical.max_memory) if vertical and vertical.mode != "Off" else 0
+    return max(mebibytes(workload.memory_request), moved)
 
 
 def _largest_mib(settings: Settings) -> int:
-    return max(mebibytes(settings.service.memory_limit), mebibytes(settings.service.vertical.max_memory))
+    limits = [mebibytes(workload.memory_limit) for workload in _workloads(settings)]
+    vertical = settings.service.vertical
+    return max(*limits, mebibytes(vertical.max_memory) if vertical else 0)

@@ -9,11 +9,9 @@ import pulumi_kubernetes as kubernetes
 
 from infra.component import Component
 
-MOUNT_PATH = "/var/run/secrets/agent"
-
 
 class MountedSecrets(Component):
-    """The files that the service finds below MOUNT_PATH.
+    """The files that a workload finds where it mounts its class.
 
     Produces: SecretProviderClass.
     """

@@ -1,49 +1,70 @@
-"""The LangGraph service: what runs, how it is found, and how much of it may be away at once."""
+"""The LangGraph service: the API that accepts runs and the workers that execute them, from one image."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.apps import v1 as apps
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
-from infra.aws import database
+from app import contract
 from infra.component import Component
-from infra.kubernetes.labels import API_LABELS, SERVICE_LABELS, SERVICE_NAME
+from infra.kubernetes import pods
+from infra.kubernetes.labels import API, API_LABELS, LABELS_OF, SERVICE_NAME, WORKERS
 from infra.kubernetes.namespace import SERVICE_ACCOUNT
-from infra.kubernetes.secrets import MOUNT_PATH
+from infra.kubernetes.service_environment import variables
+from infra.kubernetes.shutdown import PRE_STOP_SECONDS, grace_seconds
 from infra.settings import Settings
+from infra.settings.service import Workload
 
-# What the image offers; tests/unit/test_contract.py holds these against app.contract.
-PORT = 8000
-METRICS_PORT = 9090
-LIVE_PATH = "/health"
-READY_PATH = "/ready"
-DRAIN_SECONDS = 75
-
-PRE_STOP_SECONDS = 15  # the load balancer takes the pod out before it stops listening
-GRACE_SECONDS = 110  # preStop + drain + margin, and under the 120 s of a Spot notice
-SPREAD_LABEL = "capacity-spread"
+# A pod of the API takes the place of a worker when there is no room: accepted runs wait, refused requests are lost.
+PRIORITIES = {API: 1000, WORKERS: 500}
+ROLLOUT = pulumi.CustomTimeouts(create="30m", update="30m")  # draining pods and launching nodes, wave by wave
 
 
 @dataclass(frozen=True)
 class Backends:
-    """Where the service's dependencies are."""
+    """What the service's processes are connected to. No URL holds a password."""
 
-    database_address: pulumi.Input[str]
-    cache_url: pulumi.Input[str]  # with the user, without a password: the pod's role signs a token
+    database_url: pulumi.Input[str]  # the pooler's where there is one
+    direct_url: pulumi.Input[str] | None  # then PostgreSQL's own: LISTEN needs a session
+    valkey_url: pulumi.Input[str]  # the pod's role signs its token
     secrets_class: pulumi.Input[str]
 
 
-class AgentService(Component):
-    """The service as an ordinary Deployment: the HPA owns its replicas.
+class Priorities(Component):
+    """Who goes first when nodes are full.
 
-    Produces: Deployment, Service, PodDisruptionBudget.
+    Produces: PriorityClass agent-api, PriorityClass agent-workers.
     """
 
-    deployment: kubernetes.apps.v1.Deployment
+    def __init__(self, name: str, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(name, opts)
+        self.classes = [
+            kubernetes.scheduling.v1.PriorityClass(
+                f"{name}-{workload}",
+                metadata=ObjectMetaArgs(name=f"{SERVICE_NAME}-{workload}"),
+                value=value,
+                description=f"The {workload} of the LangGraph service",
+                opts=self.child(),
+            )
+            for workload, value in PRIORITIES.items()
+        ]
+        self.register_outputs({})
+
+
+class Api(Component):
+    """The processes that accept runs and answer; the HPA owns their number.
+
+    Produces: Service, Deployment, PodDisruptionBudget.
+    """
+
+    target: Mapping[str, str]  # what an autoscaler scales: apiVersion, kind, name
 
     def __init__(
         self,
@@ -55,144 +76,146 @@ class AgentService(Component):
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(name, opts)
-        metadata = ObjectMetaArgs(name=SERVICE_NAME, namespace=namespace, labels=SERVICE_LABELS)
-        selector = LabelSelectorArgs(match_labels=SERVICE_LABELS)
-        # Else Pulumi waits for its endpoints, and their Deployment waits for it.
-        no_wait = {"pulumi.com/skipAwait": "true"}
         found = core.Service(
             name,
-            metadata=ObjectMetaArgs(name=SERVICE_NAME, namespace=namespace, labels=SERVICE_LABELS, annotations=no_wait),
+            metadata=ObjectMetaArgs(
+                name=SERVICE_NAME,
+                namespace=namespace,
+                labels=API_LABELS,
+                # Else Pulumi waits for its endpoints, and their Deployment waits for it.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
             spec=core.ServiceSpecArgs(
                 type="ClusterIP",
-                selector=SERVICE_LABELS,
+                selector=API_LABELS,
                 # The CNI's policy agent needs service port and container port to be equal.
-                ports=[core.ServicePortArgs(name="http", port=PORT, target_port=PORT, protocol="TCP")],
+                ports=[
+                    core.ServicePortArgs(name="http", port=contract.PORT, target_port=contract.PORT, protocol="TCP")
+                ],
             ),
             opts=self.child(),
         )
-        self.deployment = kubernetes.apps.v1.Deployment(
-            name,
-            metadata=metadata,
-            spec=kubernetes.apps.v1.DeploymentSpecArgs(
-                selector=selector,
-                strategy=kubernetes.apps.v1.DeploymentStrategyArgs(
-                    type="RollingUpdate",
-                    rolling_update=kubernetes.apps.v1.RollingUpdateDeploymentArgs(max_surge="25%", max_unavailable=0),
-                ),
-                template=core.PodTemplateSpecArgs(
-                    metadata=ObjectMetaArgs(labels=API_LABELS), spec=_pod(settings, image, backends)
-                ),
-            ),
-            # An explicit count would reset a scaled Deployment on every up.
-            # After the Service: a pod gets the load balancer's readiness gate by the Service that selects it then.
-            opts=self.child(depends_on=[found], ignore_changes=["spec.replicas"]),
-        )
-        kubernetes.policy.v1.PodDisruptionBudget(
-            name,
-            metadata=metadata,
-            spec=kubernetes.policy.v1.PodDisruptionBudgetSpecArgs(
-                selector=selector,
-                max_unavailable="10%",  # rounds up, so a drain can always take one
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-            ),
-            opts=self.child(),
-        )
+        # After the Service: a pod gets the load balancer's readiness gate by the Service that selects it then.
+        _deployment(self, name, namespace, API, template(settings, image, API, backends), depends_on=[found])
+        self.target = deployment_named(API)
+        _budget(self, name, namespace, API, "10%")
         self.register_outputs({})
 
 
-def _pod(settings: Settings, image: str, backends: Backends) -> core.PodSpecArgs:
-    return core.PodSpecArgs(
-        service_account_name=SERVICE_ACCOUNT,
-        automount_service_account_token=False,
-        enable_service_links=False,
-        termination_grace_period_seconds=GRACE_SECONDS,
-        security_context=core.PodSecurityContextArgs(
-            run_as_non_root=True,
-            run_as_user=10001,
-            run_as_group=10001,
-            fs_group=10001,
-            seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
-        ),
-        # ScheduleAnyway: when Spot is dry a skewed pod is better than a pending one.
-        topology_spread_constraints=[
-            core.TopologySpreadConstraintArgs(
-                max_skew=1,
-                topology_key=key,
-                when_unsatisfiable="ScheduleAnyway",
-                label_selector=LabelSelectorArgs(match_labels=SERVICE_LABELS),
-                match_label_keys=["pod-template-hash"],
-            )
-            for key in ("topology.kubernetes.io/zone", SPREAD_LABEL)
-        ],
-        containers=[_container(settings, image, backends)],
-        volumes=[
-            core.VolumeArgs(name="tmp", empty_dir=core.EmptyDirVolumeSourceArgs()),
-            core.VolumeArgs(
-                name="secrets",
-                csi=core.CSIVolumeSourceArgs(
-                    driver="secrets-store.csi.k8s.io",
-                    read_only=True,
-                    volume_attributes={"secretProviderClass": backends.secrets_class},
-                ),
-            ),
-        ],
-    )
+class Workers(Component):
+    """The processes that execute runs; the HPA owns their number.
+
+    Produces: Deployment, PodDisruptionBudget.
+    """
+
+    target: Mapping[str, str]  # what an autoscaler scales: apiVersion, kind, name
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        image: str,
+        namespace: pulumi.Input[str],
+        backends: Backends,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(name, opts)
+        _deployment(self, name, namespace, WORKERS, template(settings, image, WORKERS, backends))
+        self.target = deployment_named(WORKERS)
+        # Many at once: a run goes on elsewhere from its last step, and Spot takes whole nodes.
+        _budget(self, name, namespace, WORKERS, "25%")
+        self.register_outputs({})
 
 
-def _container(settings: Settings, image: str, backends: Backends) -> core.ContainerArgs:
-    service = settings.service
-    return core.ContainerArgs(
-        name=SERVICE_NAME,
-        image=image,
+def template(
+    settings: Settings,
+    image: str,
+    workload: Literal["api", "workers"],
+    backends: Backends,
+    template_hash: str = "pod-template-hash",
+) -> core.PodTemplateSpecArgs:
+    """The pods of one workload. ``template_hash`` is the label by which its controller tells versions apart."""
+    share = settings.service.api if workload == API else settings.service.workers
+    urls = (backends.database_url, backends.direct_url, backends.valkey_url)
+    serving = pods.container(
+        SERVICE_NAME,
+        image,
+        variables(settings, workload, *urls),
+        args=["api" if workload == API else "worker"],
         ports=[
-            core.ContainerPortArgs(name="http", container_port=PORT),
-            core.ContainerPortArgs(name="metrics", container_port=METRICS_PORT),
+            core.ContainerPortArgs(name="http", container_port=contract.PORT),
+            core.ContainerPortArgs(name="metrics", container_port=contract.METRICS_PORT),
         ],
-        env=[
-            core.EnvVarArgs(name="AGENT_HOST", value="0.0.0.0"),  # noqa: S104 - the pod's own address, behind policies
-            core.EnvVarArgs(name="AGENT_METRICS_PORT", value=str(METRICS_PORT)),
-            core.EnvVarArgs(name="AGENT_DATABASE_URL", value=_database_url(backends.database_address)),
-            core.EnvVarArgs(name="AGENT_DATABASE_PASSWORD_FILE", value=f"{MOUNT_PATH}/database-password"),
-            core.EnvVarArgs(name="AGENT_VALKEY_URL", value=backends.cache_url),
-            core.EnvVarArgs(name="AGENT_VALKEY_IAM_CACHE", value=settings.name),
-            core.EnvVarArgs(name="AGENT_VALKEY_IAM_REGION", value=settings.region),
-            core.EnvVarArgs(name="AGENT_POOL_MAX_SIZE", value=str(settings.database.pool_size)),
-        ],
-        resources=core.ResourceRequirementsArgs(
-            requests={"cpu": service.cpu_request, "memory": service.memory_request},
-            limits={"cpu": service.cpu_limit, "memory": service.memory_limit},
+        resources=_resources(share),
+        # Started: imports take seconds. Live asks the process only: a database outage must not restart every pod.
+        startup_probe=pods.probe(contract.LIVE_PATH, "http", period=2, failures=30),
+        liveness_probe=pods.probe(contract.LIVE_PATH, "http", period=10, failures=3),
+        readiness_probe=pods.probe(contract.READY_PATH, "http", period=5, failures=2),
+        lifecycle=_pre_stop() if workload == API else None,  # nobody sends requests to a worker: it drains at once
+    )
+    return core.PodTemplateSpecArgs(
+        metadata=ObjectMetaArgs(labels=LABELS_OF[workload]),
+        spec=pods.pod(
+            SERVICE_ACCOUNT,
+            [serving],
+            {"secrets": pods.secrets_of(backends.secrets_class)},
+            priority_class_name=f"{SERVICE_NAME}-{workload}",
+            termination_grace_period_seconds=grace_seconds(settings),
+            topology_spread_constraints=pods.spread(LABELS_OF[workload], template_hash),
         ),
-        # Live asks the process only: a database outage must not restart every pod.
-        startup_probe=_probe(LIVE_PATH, period=2, failures=30),
-        liveness_probe=_probe(LIVE_PATH, period=10, failures=3),
-        readiness_probe=_probe(READY_PATH, period=5, failures=2),
-        lifecycle=core.LifecycleArgs(
-            pre_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=PRE_STOP_SECONDS))
-        ),
-        security_context=core.SecurityContextArgs(
-            allow_privilege_escalation=False,
-            read_only_root_filesystem=True,
-            run_as_non_root=True,
-            capabilities=core.CapabilitiesArgs(drop=["ALL"]),
-        ),
-        volume_mounts=[
-            core.VolumeMountArgs(name="tmp", mount_path="/tmp"),  # noqa: S108 - the pod's own emptyDir
-            core.VolumeMountArgs(name="secrets", mount_path=MOUNT_PATH, read_only=True),
-        ],
     )
 
 
-def _database_url(address: pulumi.Input[str]) -> pulumi.Output[str]:
-    """A URL without a password: that is a mounted file, read for each new connection."""
-    return pulumi.Output.concat(
-        "postgresql://agent_app@", address, f":{database.PORT}/{database.NAME}?sslmode=verify-full"
+def deployment_named(workload: Literal["api", "workers"]) -> dict[str, str]:
+    """How an autoscaler names a Deployment of the service."""
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{SERVICE_NAME}-{workload}"}
+
+
+def _deployment(
+    owner: Component,
+    name: str,
+    namespace: pulumi.Input[str],
+    workload: Literal["api", "workers"],
+    pod: core.PodTemplateSpecArgs,
+    depends_on: Sequence[pulumi.Resource] = (),
+) -> apps.Deployment:
+    return apps.Deployment(
+        name,
+        metadata=ObjectMetaArgs(name=f"{SERVICE_NAME}-{workload}", namespace=namespace, labels=LABELS_OF[workload]),
+        spec=apps.DeploymentSpecArgs(
+            selector=LabelSelectorArgs(match_labels=LABELS_OF[workload]),
+            strategy=apps.DeploymentStrategyArgs(
+                type="RollingUpdate",
+                rolling_update=apps.RollingUpdateDeploymentArgs(max_surge="25%", max_unavailable=0),
+            ),
+            template=pod,
+        ),
+        # An explicit count would reset a scaled Deployment on every up.
+        opts=owner.child(depends_on=depends_on, ignore_changes=["spec.replicas"], custom_timeouts=ROLLOUT),
     )
 
 
-def _probe(path: str, period: int, failures: int) -> core.ProbeArgs:
-    return core.ProbeArgs(
-        http_get=core.HTTPGetActionArgs(path=path, port="http"),
-        period_seconds=period,
-        timeout_seconds=2,
-        failure_threshold=failures,
+def _budget(
+    owner: Component, name: str, namespace: pulumi.Input[str], workload: Literal["api", "workers"], most: str
+) -> kubernetes.policy.v1.PodDisruptionBudget:
+    return kubernetes.policy.v1.PodDisruptionBudget(
+        name,
+        metadata=ObjectMetaArgs(name=f"{SERVICE_NAME}-{workload}", namespace=namespace, labels=LABELS_OF[workload]),
+        spec=kubernetes.policy.v1.PodDisruptionBudgetSpecArgs(
+            selector=LabelSelectorArgs(match_labels=LABELS_OF[workload]),
+            max_unavailable=most,  # rounds up, so a drain can always take one
+            unhealthy_pod_eviction_policy="AlwaysAllow",
+        ),
+        opts=owner.child(),
     )
+
+
+def _resources(share: Workload) -> core.ResourceRequirementsArgs:
+    return core.ResourceRequirementsArgs(
+        requests={"cpu": share.cpu_request, "memory": share.memory_request},
+        limits={"cpu": share.cpu_limit, "memory": share.memory_limit},
+    )
+
+
+def _pre_stop() -> core.LifecycleArgs:
+    return core.LifecycleArgs(pre_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=PRE_STOP_SECONDS)))

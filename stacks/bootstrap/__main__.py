@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from infra.settings import EMAIL
+from infra.settings.model import EMAIL
 from stacks.account import Account, open_account
 from stacks.bootstrap.plan import Row, apply, blocked, pending, plan
 from stacks.bootstrap.secrets_key import ALIAS

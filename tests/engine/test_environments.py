@@ -44,7 +44,7 @@ def test_a_second_preview_and_a_refresh_of_dev_change_nothing(dev: Path, pulumi:
     ("changes", "expected"),
     [
         pytest.param({"database.backupRetentionDays": 5}, {("Instance", "update"): 1}, id="how long backups are kept"),
-        pytest.param({"service.autoscaling.maxReplicas": 7}, {("HorizontalPodAutoscaler", "update"): 1}, id="replicas"),
+        pytest.param({"service.workers.maxReplicas": 7}, {("HorizontalPodAutoscaler", "update"): 1}, id="replicas"),
     ],
 )
 def test_one_setting_of_dev_changes_exactly_what_it_says(

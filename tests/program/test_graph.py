@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 from ipaddress import ip_network
 from itertools import pairwise
-from typing import Any
 
 import botocore.session
 import pytest
 from botocore.model import StringShape
 
 from stacks.graph import UNKNOWN, Graph, Resource
-from tests.environments import graph_of
+from tests.environments import graph_of, pod_of, workload
 
 STACKS = ["dev", "prod"]
 VPC, SUBNET = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 CLUSTER, ADD_ON, NODE_GROUP = "aws:eks/cluster:Cluster", "aws:eks/addon:Addon", "aws:eks/nodeGroup:NodeGroup"
 DATABASE, CACHE = "aws:rds/instance:Instance", "aws:elasticache/replicationGroup:ReplicationGroup"
-DEPLOYMENT = "kubernetes:apps/v1:Deployment"
-HPA = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
 BINDING = "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding"
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 
@@ -132,7 +129,7 @@ def test_networking_add_ons_come_before_nodes_and_the_others_after(stack: str) -
 def test_a_destroy_goes_from_workloads_over_pools_and_controller_to_nodes_cluster_and_vpc(stack: str) -> None:
     graph = graph_of(stack)
     chain = [
-        graph.one(DEPLOYMENT),
+        workload(graph, "agent-api"),
         graph.one(BINDING),
         graph.one("kubernetes:karpenter.sh/v1:NodePool", "pools-spot"),
         graph.one("kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"),
@@ -305,7 +302,7 @@ def test_streams_are_never_evicted_and_prod_caches_apart_from_them() -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_pods_are_woken_through_the_group_that_never_evicts_and_may_sign_in_there(stack: str) -> None:
     graph = graph_of(stack, preview=False)
-    env = {row["name"]: row["value"] for row in service_pod(graph)["containers"][0]["env"]}
+    env = {row["name"]: row["value"] for row in pod_of(graph, "agent-workers")["containers"][0]["env"]}
     streams = graph.one(CACHE, "cache")
     assert env["AGENT_VALKEY_URL"] == graph.exports["streamsUrl"]
     assert streams.outputs["primaryEndpointAddress"] in env["AGENT_VALKEY_URL"]
@@ -380,52 +377,6 @@ def test_exactly_one_security_group_and_the_private_subnets_carry_the_discovery_
     assert all("-private-" in name for name in subnets)
 
 
-def service_pod(graph: Graph) -> dict[str, Any]:
-    return graph.one(DEPLOYMENT).inputs["spec"]["template"]["spec"]
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_the_hpa_owns_the_replicas(stack: str) -> None:
-    graph = graph_of(stack)
-    deployment = graph.one(DEPLOYMENT)
-    assert "replicas" not in deployment.inputs["spec"]
-    assert deployment.options.ignore_changes == ("spec.replicas",)
-    hpa = graph.one(HPA).inputs["spec"]
-    assert hpa["scaleTargetRef"]["name"] == deployment.inputs["metadata"]["name"]
-    targets = {row["containerResource"]["name"]: row["containerResource"]["target"] for row in hpa["metrics"]}
-    limit = {"dev": 1024, "prod": 2048}[stack]
-    assert targets == {
-        "cpu": {"type": "Utilization", "averageUtilization": 70},
-        "memory": {"type": "AverageValue", "averageValue": f"{limit * 80 // 100}Mi"},
-    }
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_the_pod_has_time_to_drain_and_ends_within_a_spot_notice(stack: str) -> None:
-    from app import contract
-
-    pod = service_pod(graph_of(stack))
-    sleep = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert sleep + contract.DRAIN_SECONDS < pod["terminationGracePeriodSeconds"] < 120
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_the_pod_meets_pod_securitys_restricted_level_and_mounts_no_token(stack: str) -> None:
-    graph = graph_of(stack)
-    labels = graph.one("kubernetes:core/v1:Namespace", "agent").inputs["metadata"]["labels"]
-    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    pod = service_pod(graph)
-    assert pod["automountServiceAccountToken"] is False
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert pod["containers"][0]["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "runAsNonRoot": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_namespace_denies_everything_but_the_named_ways(stack: str) -> None:
     policies = {r.inputs["metadata"]["name"]: r.inputs["spec"] for r in graph_of(stack).of_type(POLICY)}
@@ -455,7 +406,7 @@ def test_the_vault_rings_the_topic_that_may_be_rung_by_it_and_with_events_that_e
 def test_without_an_image_everything_but_the_service_is_built_and_the_next_step_is_named() -> None:
     graph = graph_of("dev", image=False)
     kinds = {resource.kind for resource in graph}
-    assert not kinds & {"Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "TargetGroupBinding"}
+    assert not kinds & {"Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "TargetGroupBinding", "Job"}
     assert {"Cluster", "NodePool", "Namespace", "Release", "TargetGroup"} <= kinds
     assert "service.image" in graph.exports["next"]
 

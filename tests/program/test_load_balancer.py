@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from app import contract
-from infra.kubernetes.labels import SERVICE_LABELS
+from infra.kubernetes.labels import API_LABELS
 from infra.problems import SettingsError
 from infra.system_pods import system_pod
 from stacks.graph import Graph, Resource
-from tests.environments import REMOVED, graph_of, settings_of
+from tests.environments import REMOVED, graph_of, pod_of, settings_of, workload
 from tests.program.test_graph import reaches
 
 BALANCER, TARGETS, LISTENER = (
@@ -118,7 +118,7 @@ def test_it_drops_what_is_malformed_and_logs_where_it_may_write(name: str) -> No
 def test_a_leaving_pod_keeps_its_requests_for_as_long_as_it_lives_and_a_slow_one_gets_fewer(name: str) -> None:
     graph = environment(name)
     targets = graph.one(TARGETS).inputs
-    pod = graph.one("kubernetes:apps/v1:Deployment").inputs["spec"]["template"]["spec"]
+    pod = pod_of(graph, "agent-api")
     sleep = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert targets["deregistrationDelay"] == sleep + contract.DRAIN_SECONDS
     assert targets["deregistrationDelay"] < pod["terminationGracePeriodSeconds"]
@@ -132,7 +132,7 @@ def test_pods_wait_for_the_load_balancer_and_their_gate_is_there_before_they_are
     graph = environment(name)
     labels = graph.one("kubernetes:core/v1:Namespace", "agent").inputs["metadata"]["labels"]
     assert labels["elbv2.k8s.aws/pod-readiness-gate-inject"] == "enabled"
-    deployment, service = graph.one("kubernetes:apps/v1:Deployment"), graph.one("kubernetes:core/v1:Service")
+    deployment, service = workload(graph, "agent-api"), graph.one("kubernetes:core/v1:Service", "agent-api")
     for earlier in (graph.one(BINDING), service, controller(graph), *graph.of_type(LISTENER)):
         assert reaches(graph, deployment, earlier), earlier.name
     # Pulumi waits for a Service's endpoints: with the Deployment behind it, both would wait for ever.
@@ -203,11 +203,11 @@ def test_the_controllers_chart_is_pinned_fits_the_system_nodes_and_takes_over_no
     assert values["nodeSelector"] == graph.one("aws:eks/nodeGroup:NodeGroup").inputs["labels"]
     assert values["enableServiceMutatorWebhook"] is False
     assert set(values["controllerConfig"]["featureGates"].values()) == {False}
-    # Its webhook may stop new pods: of the service, and of nobody else.
+    # Its webhook may stop new pods: of the API, and of nobody else.
     assert values["podMutatorWebhookConfig"] == {"failurePolicy": "Fail"}
-    template = graph.one("kubernetes:apps/v1:Deployment").inputs["spec"]["template"]
-    assert values["objectSelector"]["matchLabels"] == SERVICE_LABELS
-    assert SERVICE_LABELS.items() <= template["metadata"]["labels"].items()
+    template = workload(graph, "agent-api").inputs["spec"]["template"]
+    assert values["objectSelector"]["matchLabels"] == API_LABELS
+    assert API_LABELS.items() <= template["metadata"]["labels"].items()
     role = graph.one("aws:eks/podIdentityAssociation:PodIdentityAssociation", "workloads-load-balancer-controller")
     assert (role.inputs["namespace"], role.inputs["serviceAccount"]) == (
         release["namespace"],

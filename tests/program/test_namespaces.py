@@ -31,10 +31,11 @@ def test_only_the_host_agents_may_be_privileged_and_their_namespace_says_why(sta
 def test_the_quota_holds_every_replica_of_a_rollout_and_nothing_that_pulumi_does_not_own(stack: str) -> None:
     service = settings_of(stack).service
     hard = graph_of(stack).one(f"{CORE}ResourceQuota").inputs["spec"]["hard"]
-    most = math.ceil(service.autoscaling.max_replicas * 1.25)
+    pods = [(math.ceil(part.max_replicas * 1.25), part) for part in (service.api, service.workers)]
+    most = sum(count for count, _ in pods)
     assert most < int(hard["pods"]) < most + 50
-    assert millicores(hard["requests.cpu"]) >= most * millicores(service.cpu_request)
-    assert mebibytes(hard["requests.memory"]) >= most * mebibytes(service.memory_request)
+    assert millicores(hard["requests.cpu"]) >= sum(count * millicores(part.cpu_request) for count, part in pods)
+    assert mebibytes(hard["requests.memory"]) >= sum(count * mebibytes(part.memory_request) for count, part in pods)
     assert [hard[key] for key in ("services.loadbalancers", "services.nodeports", "persistentvolumeclaims")] == [
         "0"
     ] * 3
@@ -50,9 +51,11 @@ def test_a_vpa_that_acts_finds_room_in_the_quota() -> None:
 def test_a_container_may_be_as_large_as_its_limit_and_its_vpa_allow(stack: str) -> None:
     service = settings_of(stack).service
     [item] = graph_of(stack).one(f"{CORE}LimitRange").inputs["spec"]["limits"]
-    assert millicores(item["max"]["cpu"]) >= millicores(service.cpu_limit)
-    assert mebibytes(item["max"]["memory"]) >= mebibytes(service.memory_limit)
-    assert mebibytes(item["max"]["memory"]) >= mebibytes(service.vertical.max_memory)
+    for part in (service.api, service.workers):
+        assert millicores(item["max"]["cpu"]) >= millicores(part.cpu_limit)
+        assert mebibytes(item["max"]["memory"]) >= mebibytes(part.memory_limit)
+    if service.vertical:
+        assert mebibytes(item["max"]["memory"]) >= mebibytes(service.vertical.max_memory)
     for resource, requested in item["defaultRequest"].items():
         number = millicores if resource == "cpu" else mebibytes
         assert number(requested) <= number(item["default"].get(resource, item["max"][resource]))

@@ -96,7 +96,7 @@ def changes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
         "cache.replicas": draw(st.integers(1, 3)),
         "cache.multiAz": True if stack == "prod" else draw(st.booleans()),
         "cache.lru": evicting if stack == "prod" or draw(st.booleans()) else None,
-        "service.autoscaling.maxReplicas": draw(st.integers(10, 200)),
+        "service.workers.maxReplicas": draw(st.integers(10, 40)),
         "backup": {"enabled": True if stack == "prod" else draw(st.booleans()), "copyRegion": "eu-west-1"},
         "secrets": {"entries": draw(st.lists(st.sampled_from(["a", "b/c", "jwt"]), unique=True))},
         "ingress": {"host": "a.example.com", "zoneId": "Z1"} if stack == "prod" or draw(st.booleans()) else {},

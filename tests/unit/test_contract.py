@@ -2,35 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
 import pytest
 
 from app import contract
-from infra.kubernetes import service
-from tests.environments import graph_of
+from infra.kubernetes import custom_metrics, shutdown
+from infra.kubernetes.service_environment import MAY_NOT_SET
+from tests.environments import graph_of, pod_of, settings_of
 
-DECLARED = {value for name, value in vars(contract).items() if name.startswith("ENV_")}
-
-
-def container(stack: str) -> dict[str, Any]:
-    deployment = graph_of(stack).one("kubernetes:apps/v1:Deployment")
-    return deployment.inputs["spec"]["template"]["spec"]["containers"][0]
-
-
-def test_ports_paths_and_drain_time_are_the_same_on_both_sides() -> None:
-    for name in ("PORT", "METRICS_PORT", "LIVE_PATH", "READY_PATH", "DRAIN_SECONDS"):
-        assert getattr(service, name) == getattr(contract, name), name
+ENVIRONMENT = {value for name, value in vars(contract).items() if name.startswith("ENV_")}
+METRICS = {value for name, value in vars(contract).items() if name.startswith("METRIC_")}
+STACKS = ["dev", "prod"]
+WORKLOADS = ["agent-api", "agent-workers"]
 
 
-@pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_every_environment_variable_of_the_deployment_is_one_the_service_reads(stack: str) -> None:
-    names = {row["name"] for row in container(stack)["env"]}
-    assert names <= DECLARED
-    assert contract.ENV_DATABASE_URL in names
+def variables(stack: str, workload: str) -> dict[str, object]:
+    return {row["name"]: row["value"] for row in pod_of(graph_of(stack), workload)["containers"][0]["env"]}
 
 
-@pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_the_pod_runs_as_the_user_of_the_image(stack: str) -> None:
-    pod = graph_of(stack).one("kubernetes:apps/v1:Deployment").inputs["spec"]["template"]["spec"]
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_every_variable_of_a_pod_is_one_the_service_reads_and_no_one_else_may_set_it(stack: str, workload: str) -> None:
+    names = set(variables(stack, workload))
+    assert names - {"AWS_REGION"} <= ENVIRONMENT
+    assert names <= MAY_NOT_SET
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_variable_the_service_reads_is_set_for_it_or_may_be_set_for_it(stack: str) -> None:
+    free = ENVIRONMENT - MAY_NOT_SET
+    settings = settings_of(stack, {"service.environment": dict.fromkeys(sorted(free), "x")})
+    assert set(settings.service.environment) == free
+    in_pods = set(variables(stack, "agent-api")) | set(variables(stack, "agent-workers"))
+    left_alone = {
+        contract.ENV_PORT,  # probes, Service and policies know the default
+        contract.ENV_ROLE,  # by the command
+        contract.ENV_PROCESSES,  # one process a container: the HPA counts containers
+        contract.ENV_DATA_DIRECTORY,  # of the embedded PostgreSQL
+        contract.ENV_DATABASE_DIRECT_URL,  # only behind a pooler
+    }
+    assert MAY_NOT_SET - in_pods <= left_alone
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_ports_probes_user_and_drain_are_those_of_the_image(stack: str, workload: str) -> None:
+    pod = pod_of(graph_of(stack), workload)
+    [container] = pod["containers"]
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
+        "http": contract.PORT,
+        "metrics": contract.METRICS_PORT,
+    }
+    paths = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}
+    assert paths == {"startup": contract.LIVE_PATH, "liveness": contract.LIVE_PATH, "readiness": contract.READY_PATH}
     assert pod["securityContext"]["runAsUser"] == contract.USER_ID
+    assert float(str(variables(stack, workload)[contract.ENV_DRAIN_SECONDS])) == contract.DRAIN_SECONDS
+
+
+def test_the_pre_stop_sleep_is_what_the_services_drain_was_chosen_with() -> None:
+    # "Spot gives 120 s in all, the preStop sleep takes 15 s": app/contract.py.
+    assert shutdown.PRE_STOP_SECONDS == 15
+    assert shutdown.grace_seconds(settings_of("prod")) < shutdown.SPOT_NOTICE_SECONDS == 120
+
+
+def test_every_metric_that_scaling_asks_for_is_one_the_service_has() -> None:
+    asked = set(re.findall(r"agent_[a-z_]+", str(custom_metrics.adapter_rules())))
+    assert asked == {contract.METRIC_ACTIVE_WORKFLOWS, contract.METRIC_QUEUE_DEPTH}
+    assert asked <= METRICS

@@ -1,46 +1,15 @@
-"""The one typed, frozen description of an environment, read from the stack's configuration.
-
-Every key of Pulumi.<env>.yaml is a field here and every field can be set there; keys are written in camelCase.
-Rules that need more than one field live in infra/rules.py and infra/capacity_rules.py. Nothing here reads a clock, a file or the network.
-"""
+"""Settings of the platform: account, network, cluster, nodes, data stores, and who is told."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from datetime import date
 from ipaddress import IPv4Network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator
 
-from infra.problems import Problem, SettingsError, from_validation
-from infra.quantities import CPU_PATTERN, MEMORY_PATTERN
-
-PROJECT = "langgraph-eks"
-
-Cpu = Annotated[str, Field(pattern=CPU_PATTERN)]
-Memory = Annotated[str, Field(pattern=MEMORY_PATTERN)]
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
-Count = Annotated[int, Field(ge=1)]
-CACHE_NODE = r"^cache\.[a-z0-9]+\.[a-z0-9]+$"
-EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-# What CloudWatch Logs takes (API reference, PutRetentionPolicy).
-Retention = Literal[
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
-]
-Endpoint = Literal[
-    "bedrock-runtime", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "elasticloadbalancing",
-    "logs", "monitoring", "secretsmanager", "sqs", "sts",
-]  # fmt: skip
-
-
-class Model(BaseModel):
-    """Frozen, strict, and closed: an unknown key is a mistake, not an extension."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True)
+from infra.settings.model import CACHE_NODE, EMAIL, Count, Endpoint, Image, Model, Retention, RoleArn
 
 
 class Account(Model):
@@ -143,6 +112,19 @@ class Nodes(Model):
     workers: WorkerNodes
 
 
+class Pooler(Model):
+    """PgBouncer before the database: far fewer server connections than the service's processes open.
+
+    Its ``image`` is set when the service's is (``make image STACK=prod POOLER=--pooler``).
+    """
+
+    image: Image | None = None
+    replicas: Annotated[int, Field(ge=2)] = 3
+    pool_size: Count = 40  # server connections of one pooler, for each user and database
+    reserve_size: Annotated[int, Field(ge=0)] = 10  # more of them, when a client has waited
+    max_client_connections: Count = 5000
+
+
 class Database(Model):
     """RDS PostgreSQL, the source of truth for runs and checkpoints."""
 
@@ -155,6 +137,7 @@ class Database(Model):
     pool_size: Count  # connections that one service process opens
     upgrade_major: bool = False  # for the one update that raises the major: docs/operations/upgrades.md
     reserved_connections: Count = 20  # Jobs, exporter, people with psql
+    pooler: Pooler | None = None
 
 
 class LruCache(Model):
@@ -175,52 +158,6 @@ class Cache(Model):
     multi_az: bool
     snapshot_retention_days: Annotated[int, Field(ge=0, le=35)]
     lru: LruCache | None = None
-
-
-class Autoscaling(Model):
-    """The HPA's bounds and targets."""
-
-    min_replicas: Count
-    max_replicas: Count
-    cpu_percent: Annotated[int, Field(ge=10, le=100)] = 70
-    memory_percent_of_limit: Annotated[int, Field(ge=10, le=100)] = 80
-
-
-class VerticalBounds(Model):
-    """What the VPA may set; memory only is controlled, the CPU bounds document the permitted range."""
-
-    min_cpu: Cpu = "100m"
-    max_cpu: Cpu = "2"
-    min_memory: Memory = "128Mi"
-    max_memory: Memory = "4Gi"
-    mode: Literal["Off", "InPlaceOrRecreate"] = "Off"
-
-
-class BedrockModel(Model):
-    """A Bedrock model the service may invoke.
-
-    ``profile`` names a cross-region inference profile's prefix (us, eu, …),
-    whose calls
-    reach the model in each of ``regions``.
-    """
-
-    id: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9.:-]+$")]
-    profile: Literal["us", "eu", "apac", "global"] | None = None
-    regions: tuple[str, ...] = ()
-
-
-class Service(Model):
-    """The LangGraph service. Without an image the platform comes up and says what to do next."""
-
-    models: tuple[BedrockModel, ...] = ()
-    image: Annotated[str, Field(pattern=r"^[^@\s:]+(:\d+)?(/[^@\s:]+)*@sha256:[0-9a-f]{64}$")] | None = None
-    cpu_request: Cpu
-    cpu_limit: Cpu
-    memory_request: Memory
-    memory_limit: Memory
-    autoscaling: Autoscaling
-    vertical: VerticalBounds = VerticalBounds()
-    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")] = "agent"
 
 
 class Secrets(Model):
@@ -270,81 +207,3 @@ class Support(Model):
         # The engine hands a date over as text, and one without quotes with this tail.
         text = str(value).removesuffix(" 00:00:00 +0000 UTC")
         return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else value
-
-
-class Settings(Model):
-    """One environment, whole."""
-
-    environment: Literal["dev", "prod"]
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
-    account: Account
-    tags: Tags
-    network: Network
-    access: Access
-    cluster: Cluster
-    nodes: Nodes
-    database: Database
-    cache: Cache
-    service: Service
-    budget: Budget
-    backup: Backup
-    support: Support
-    bootstrap: Bootstrap = Bootstrap()
-    delivery: Delivery = Delivery()
-    secrets: Secrets = Secrets()
-    ingress: Ingress = Ingress()
-    alerts: Alerts = Alerts()
-    teardown: bool = False  # the one lever that opens every gate against deletion
-
-    @field_validator("teardown", mode="before")
-    @classmethod
-    def _from_plain_config(cls, value: object) -> object:
-        # `pulumi config set teardown true` stores a string: Pulumi's plain values have no other type.
-        return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
-
-    @property
-    def name(self) -> str:
-        """The prefix of every physical name: short, because an IAM role name ends at 64 characters."""
-        return f"agents-{self.environment}"
-
-    @property
-    def role_path(self) -> str:
-        """The IAM path of every role, by which a deployment's own rights are bounded to this environment."""
-        return f"/{self.name}/"
-
-    @property
-    def protected(self) -> bool:
-        """Whether production's gates against deletion are shut."""
-        return self.environment == "prod" and not self.teardown
-
-
-def load(config: Mapping[str, str], project: str = PROJECT) -> Settings:
-    """Settings from a stack's flat configuration, as the engine hands it over (objects are JSON strings).
-
-    Raises SettingsError with every problem found, not only the first.
-    """
-    from infra.rules import problems  # rules import the models above
-
-    raw: dict[str, Any] = {}
-    for key, value in config.items():
-        namespace, _, field = key.partition(":")
-        if namespace == project:
-            raw[field] = _decoded(value)
-    try:
-        settings = Settings.model_validate_json(json.dumps(raw))
-    except ValidationError as error:
-        raise SettingsError(from_validation(error, Settings)) from None
-    found: list[Problem] = list(problems(settings))
-    if found:
-        raise SettingsError(found)
-    return settings
-
-
-def _decoded(value: str) -> object:
-    """Objects and lists arrive as JSON text, everything else is a plain string."""
-    if value[:1] not in ("{", "["):
-        return value
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError:
-        return value

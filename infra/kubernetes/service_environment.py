@@ -1,0 +1,76 @@
+"""The environment variables of the service's processes, under the names that app/contract.py declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import pulumi
+
+from app import contract
+from infra.settings import Settings
+from infra.settings.service import BedrockModel
+
+SECRETS_PATH = "/var/run/secrets/agent"  # where the secrets are mounted
+# Set here, or what probes, ports and commands of the pods rely on.
+MAY_NOT_SET = frozenset(
+    {
+        contract.ENV_HOST,
+        contract.ENV_PORT,
+        contract.ENV_METRICS_PORT,
+        contract.ENV_ROLE,
+        contract.ENV_PROCESSES,
+        contract.ENV_DATA_DIRECTORY,
+        contract.ENV_DATABASE_URL,
+        contract.ENV_DATABASE_DIRECT_URL,
+        contract.ENV_DATABASE_PASSWORD_FILE,
+        contract.ENV_POOL_MAX_SIZE,
+        contract.ENV_VALKEY_URL,
+        contract.ENV_VALKEY_IAM_CACHE,
+        contract.ENV_VALKEY_IAM_REGION,
+        contract.ENV_WORKER_SLOTS,
+        contract.ENV_DRAIN_SECONDS,
+        "AWS_REGION",
+    }
+)
+
+
+def variables(
+    settings: Settings,
+    role: Literal["api", "workers"],
+    database: pulumi.Input[str],
+    direct: pulumi.Input[str] | None,
+    valkey: pulumi.Input[str],
+) -> dict[str, pulumi.Input[str]]:
+    """In the pod's template and in no ConfigMap: while a canary runs, the stable pods keep what they were started with.
+
+    Pulumi would delete the ConfigMap of the release before while its pods can still be restarted.
+    """
+    values: dict[str, pulumi.Input[str]] = {
+        **_models(settings.service.models),
+        **settings.service.environment,
+        "AWS_REGION": settings.region,
+        contract.ENV_HOST: "0.0.0.0",  # noqa: S104 - the pod's own address, behind policies
+        contract.ENV_METRICS_PORT: str(contract.METRICS_PORT),
+        contract.ENV_DATABASE_URL: database,
+        contract.ENV_DATABASE_PASSWORD_FILE: f"{SECRETS_PATH}/database-password",
+        contract.ENV_POOL_MAX_SIZE: str(settings.database.pool_size),
+        contract.ENV_VALKEY_URL: valkey,
+        contract.ENV_VALKEY_IAM_CACHE: settings.name,
+        contract.ENV_VALKEY_IAM_REGION: settings.region,
+        contract.ENV_DRAIN_SECONDS: str(settings.service.drain_seconds),
+    }
+    if direct is not None:
+        values[contract.ENV_DATABASE_DIRECT_URL] = direct
+    if role == "workers":
+        # Twice the HPA's target: at the target itself a full worker would never ask for another one.
+        values[contract.ENV_WORKER_SLOTS] = str(2 * settings.service.workers.active_runs)
+    return values
+
+
+def _models(models: tuple[BedrockModel, ...]) -> Mapping[str, str]:
+    """As LangChain's init_chat_model names them; an inference profile is asked by its own id."""
+    names = [f"bedrock_converse:{f'{model.profile}.' if model.profile else ''}{model.id}" for model in models]
+    if not names:
+        return {}
+    return {contract.ENV_MODEL: names[0], contract.ENV_MODEL_FALLBACKS: ",".join(names[1:])}
