@@ -11,7 +11,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin
+.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin policy
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ down: $(READY) ## Stop the service, destroy STACK on the embedded cloud, remove 
 
 preview: $(READY) ## Show what STACK is made of, in process and without any cloud
 	@$(RUN) stacks.capture --stack '$(STACK)'
+
+policy: $(READY) ## Check STACK against policies/, in process and without any cloud
+	@$(RUN) policies --stack '$(STACK)'
 
 serve: $(READY) ## Run the service in the foreground on PORT
 	@$(RUN) app serve --port '$(PORT)'

@@ -47,16 +47,26 @@ def assess(graph: Graph, environment: str, today: date) -> Assessment:
 
 def main(arguments: list[str]) -> int:
     """Assess a stack; exit code 1 when a mandatory check failed."""
+    from policies.report.compliance import compliance
+    from policies.report.documents import markdown, sarif
     from policies.report.terminal import show
 
     parser = argparse.ArgumentParser(prog="python -m policies", description=main.__doc__)
     parser.add_argument("--stack", default="dev", help="which Pulumi.<stack>.yaml and policies/config/<stack>.json")
     parser.add_argument("--export", help="a file that `pulumi stack export` wrote, or - for standard input")
     parser.add_argument("--json", action="store_true", help="the verdicts, for machines")
+    for kind in ("markdown", "sarif", "html"):
+        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"write the {kind} report too")
     parser.add_argument("--date", type=date.fromisoformat, help="assess as of this day (default: today)")
     chosen = parser.parse_args(arguments)
+    today = chosen.date or datetime.now(UTC).date()
     graph = _exported(chosen.export) if chosen.export else _captured(chosen.stack)
-    found = assess(graph, chosen.stack, chosen.date or datetime.now(UTC).date())
+    found = assess(graph, chosen.stack, today)
+    for file, made in ((chosen.markdown, markdown), (chosen.sarif, sarif)):
+        if file:
+            file.write_text(made(found))
+    if chosen.html:
+        chosen.html.write_text(compliance(found, today))
     if chosen.json:
         sys.stdout.write(json.dumps([as_data(verdict) for verdict in found.verdicts], indent=2) + "\n")
     else:
