@@ -42,7 +42,7 @@ def assess(graph: Graph, environment: str, today: date) -> Assessment:
     checks = all_checks()
     waivers = read_waivers(today)
     verdicts = waived(evaluate(checks, graph, read(environment, checks), today), waivers)
-    return Assessment(graph, verdicts, unused(verdicts, waivers))
+    return Assessment(graph, verdicts, unused(graph.stack, verdicts, waivers))
 
 
 def main(arguments: list[str]) -> int:

@@ -54,8 +54,9 @@ def waived(verdicts: Iterable[Verdict], waivers: Iterable[Waiver]) -> list[Verdi
     return [_waived(verdict, waivers) for verdict in verdicts]
 
 
-def unused(verdicts: Iterable[Verdict], waivers: Iterable[Waiver]) -> list[Waiver]:
-    """Waivers that cover nothing that failed: what they let pass was mended, or their names are wrong."""
+def unused(stack: str, verdicts: Iterable[Verdict], waivers: Iterable[Waiver]) -> list[Waiver]:
+    """A stack's waivers that cover nothing that failed: what they let pass was mended, or their names are wrong."""
+    waivers = [waiver for waiver in waivers if fnmatch.fnmatchcase(stack, waiver.stack)]
     failed = [verdict for verdict in verdicts if verdict.status in (Status.FAIL, Status.WAIVED)]
     return [waiver for waiver in waivers if not any(waiver.covers(verdict) for verdict in failed)]
 

@@ -14,6 +14,8 @@ from pydantic import BaseModel
 
 from infra.compatibility import matrix
 from infra.settings import Settings
+from policies.catalogue import all_checks
+from policies.report.documents import reference as policies
 from stacks.capture import capture
 from stacks.configuration import ROOT, read_stack, settings_of, with_checkout_image
 from stacks.terminal import console, run_command
@@ -39,6 +41,7 @@ def pages() -> dict[str, str]:
     return {
         "resources.md": _resources(chosen),
         "settings.md": _settings_page(chosen),
+        "policies.md": policies(all_checks()),
         "versions.md": _versions(chosen["prod"].cluster.version),
     }
 

@@ -101,9 +101,9 @@ READER = resource(ROLE, {"rules": [{"apiGroups": [""], "resources": ["pods"], "v
 VERTICAL = resource(
     VPA,
     {
-        "metadata": {"name": "agent", "namespace": "agent"},
+        "metadata": {"name": "agent-workers", "namespace": "agent"},
         "spec": {
-            "targetRef": {"kind": "Deployment", "name": "agent"},
+            "targetRef": {"kind": "Deployment", "name": "agent-workers"},
             "updatePolicy": {"updateMode": "InPlaceOrRecreate"},
             "resourcePolicy": {"containerPolicies": [{"controlledResources": ["memory"]}]},
         },
