@@ -22,6 +22,7 @@ TARGETS = [
     "bench",
     "lock",
     "pin",
+    "policy",
     "soak",
     "help",
     "setup",
