@@ -51,6 +51,8 @@ ENV_MAX_BODY_BYTES = "AGENT_MAX_BODY_BYTES"
 ENV_RECURSION_LIMIT = "AGENT_RECURSION_LIMIT"
 ENV_RUN_TIMEOUT_SECONDS = "AGENT_RUN_TIMEOUT_SECONDS"
 ENV_DRAIN_SECONDS = "AGENT_DRAIN_SECONDS"
+ENV_WEBHOOK_SECRET_FILE = "AGENT_WEBHOOK_SECRET_FILE"  # noqa: S105  the name of a variable
+ENV_WEBHOOK_PRIVATE_HOSTS = "AGENT_WEBHOOK_PRIVATE_HOSTS"
 
 OTHER_NAMES = {"DATABASE_URL": ENV_DATABASE_URL, "VALKEY_URL": ENV_VALKEY_URL}
 """Names that hosts and other services use; ours go before them."""
@@ -70,6 +72,9 @@ METRIC_RUN_RETRIES = "agent_run_retries_total"
 METRIC_DEAD_LETTERS = "agent_run_dead_letters_total"
 METRIC_LEASE_LOSSES = "agent_lease_losses_total"
 METRIC_DRAINS = "agent_drains_total"
+
+METRIC_CRON_FIRINGS = "agent_cron_firings_total"
+METRIC_WEBHOOKS = "agent_webhooks_total"
 
 METRIC_QUEUE_DEPTH = "agent_queue_depth"
 METRIC_QUEUE_OLDEST = "agent_queue_oldest_age_seconds"

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app import contract
 from app.failures import Refused
 from app.runtime.valkey_connection import ValkeyConnection, read_valkey_url
+from app.runtime.webhook_signature import read_secrets
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PREFIX = "AGENT_"
@@ -26,6 +27,7 @@ def _comma_separated(value: object) -> object:
 
 
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s?#@]+)$")]
+Host = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$", max_length=253)]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_]+:\S+$")]
 
 
@@ -134,6 +136,17 @@ class Settings(BaseSettings):
         description="Set how long to wait for running requests when stopping.",
     )
 
+    webhook_secret_file: Path | None = Field(
+        default=None,
+        description="Set the path of a file with a secret that signs webhooks, whsec_ and 24 to 64 bytes in base64, on"
+        " a line; a second line is the one before it. Without the file webhooks are not signed.",
+    )
+    webhook_private_hosts: Annotated[tuple[Host, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
+        default=(),
+        description="Set host names or addresses separated by commas that webhooks may reach although they are private,"
+        " and without TLS.",
+    )
+
     @field_validator("prepare_threshold", "run_retention_seconds", "checkpoint_retention_seconds", mode="before")
     @classmethod
     def _null_word(cls, value: object) -> object:
@@ -150,11 +163,18 @@ class Settings(BaseSettings):
                 raise ValueError("not a PostgreSQL connection string") from None
         return value
 
-    @field_validator("database_password_file")
+    @field_validator("database_password_file", "webhook_secret_file")
     @classmethod
     def _existing_file(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
             raise ValueError("no such file")
+        return value
+
+    @field_validator("webhook_secret_file")
+    @classmethod
+    def _usable_secrets(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_secrets(value.read_text())
         return value
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from app import __version__
 from app.api import (
     assistants,
+    crons,
     not_supported,
     operations,
     runs,
@@ -25,11 +26,12 @@ from app.api.requests import RequestMiddleware
 from app.models.providers import create_engine
 from app.observability.http_traces import NO_TELEMETRY, TracedRequests
 from app.observability.metrics import Metrics
-from app.runtime.graph_config import load_graphs
+from app.runtime.graph_config import load_graphs, read_project
 from app.runtime.service import open_service
+from app.runtime.webhook_policy import read_policy
 from app.settings import Settings
 
-PUBLIC = (not_supported, assistants, threads, thread_state, runs, stateless_runs, workflow, service_info)
+PUBLIC = (not_supported, assistants, threads, thread_state, runs, stateless_runs, crons, workflow, service_info)
 """What clients use; a worker alone answers probes and scrapes only."""
 
 
@@ -37,11 +39,15 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     """The service with its own metrics; its database opens with the application's lifespan."""
     measured = metrics or Metrics()
     sources = load_graphs(settings.config)
+    project = read_project(settings.config)
+    webhooks = read_policy(
+        str(settings.config), project.get("webhooks"), frozenset(settings.webhook_private_hosts), laptop=True
+    )
     engine = create_engine(settings, measured)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_service(settings, sources, engine, measured) as service:
+        async with open_service(settings, sources, engine, measured, webhooks) as service:
             app.state.service = service
             yield
 

@@ -22,6 +22,7 @@ STATUS: dict[type[Problem], int] = {
     problems.UnknownThread: 404,
     problems.UnknownCheckpoint: 404,
     problems.UnknownRun: 404,
+    problems.UnknownCron: 404,
     problems.ThreadExists: 409,
     problems.AssistantExists: 409,
     problems.SystemAssistant: 409,

@@ -8,13 +8,11 @@ from app.api.dependencies import ERRORS, READ
 from app.runtime.problems import NotSupported
 
 NOT_SUPPORTED = {
-    "crons": "Crons are not served. Start runs from a scheduler of yours, or delay them with after_seconds.",
     "store": "The store is not served. Keep what outlives a thread in a database of yours.",
 }
 """By subject; docs/reference/client-methods.md shows the reasons."""
 
 _ROUTES: dict[str, tuple[str, ...]] = {
-    "crons": ("/runs/crons", "/runs/crons/{rest:path}", "/threads/{thread_id}/runs/crons"),
     "store": ("/store/{rest:path}",),
 }
 

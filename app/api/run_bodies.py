@@ -9,19 +9,17 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.api.state_bodies import AnyCheckpoint, CheckpointRequest
-from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text, refuse_unstorable, unsupported
-from app.runtime.assistants import run_config, run_context, thread_metadata
-from app.runtime.run import Durability, NewRun, Priority, Run, RunRequest, Strategy
+from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text, refuse_unstorable
+from app.runtime.assistants import thread_metadata, with_settings
+from app.runtime.run import TEMPORARY_THREAD_SECONDS, Durability, NewRun, Priority, Run, RunRequest, Strategy
 from app.security.caller import Caller
 from app.tables.assistants import Assistant
-
-TEMPORARY_THREAD_SECONDS = 120  # a stateless run's result can be fetched for as long after a lost connection
 
 StreamMode = Literal["values", "updates", "messages", "messages-tuple", "custom", "tasks", "checkpoints", "debug"]
 Breakpoints = list[Text] | Literal["*"] | None
 
 
-def _as_list(value: object) -> object:
+def as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
@@ -79,7 +77,7 @@ class RunBody(SdkBody):
     assistant_id: str = Field(min_length=1, max_length=256, description="A graph's name, or an assistant's id.")
     input: JsonObject | None = None
     command: Command | None = None
-    stream_mode: Annotated[list[StreamMode], BeforeValidator(_as_list)] = Field(default=["values"], min_length=1)
+    stream_mode: Annotated[list[StreamMode], BeforeValidator(as_list)] = Field(default=["values"], min_length=1)
     stream_subgraphs: bool = False
     stream_resumable: bool = Field(default=True, description="Streams of this service can always be resumed.")
     config: RunConfig = Field(default_factory=RunConfig)
@@ -93,7 +91,7 @@ class RunBody(SdkBody):
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = Field(default=0, ge=0, le=31_536_000)
     durability: Durability = "sync"
-    webhook: Annotated[None, unsupported("Wait for the run, or join its stream")] = None
+    webhook: str | None = Field(default=None, min_length=1, description="An https address to tell of the run's end.")
     priority: Priority = Field(
         default="normal", description="Which runs are claimed first; low waits 2 minutes at most."
     )
@@ -110,12 +108,13 @@ class RunBody(SdkBody):
         older = {"checkpoint_id": self.checkpoint_id} if self.checkpoint_id else {}
         return self.config.configurable.address() | older | self.checkpoint.address()
 
-    def request(self, assistant: Assistant) -> RunRequest:
+    def request(self) -> RunRequest:
+        """Without the settings of its assistant."""
         return RunRequest(
             input=self.input,
             command=self.command.model_dump(exclude_unset=True) if self.command else None,
-            config=run_config(assistant, self.config.as_langgraph()),
-            context=run_context(assistant, self.context),
+            config=self.config.as_langgraph(),
+            context=self.context,
             checkpoint=self.checkpoint_address() or None,
             stream_modes=tuple(self.stream_mode),
             subgraphs=self.stream_subgraphs,
@@ -135,7 +134,7 @@ class RunBody(SdkBody):
             thread_id=thread_id,
             graph_id=assistant.graph_id,
             assistant_id=str(assistant.assistant_id),
-            request=self.request(assistant),
+            request=with_settings(assistant, self.request()),
             metadata=self.metadata,
             thread_metadata=thread_metadata(assistant),
             strategy=self.multitask_strategy,
@@ -144,6 +143,7 @@ class RunBody(SdkBody):
             idempotency_key=idempotency_key,
             create_thread=self.if_not_exists == "create",
             recorded=recorded,
+            webhook=self.webhook,
         )
 
 

@@ -23,6 +23,7 @@ HONOURED = frozenset(
         "pip_config_file",
         "pip_installer",
         "python_version",
+        "webhooks",
     }
 )
 
@@ -42,7 +43,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "store": ("graphs get no long-term store", NOT_HERE),
     "ui": ("components for a browser are not served", NOT_HERE),
     "ui_config": ("components for a browser are not served", NOT_HERE),
-    "webhooks": ("no webhook is called", NOT_HERE),
 }
 """Key → why not, and what to do instead."""
 
@@ -50,7 +50,7 @@ IGNORED = frozenset({"_INTERNAL_docker_tag", "api_version"})
 """They choose a version of LangGraph's own server."""
 
 
-SERVED_OTHERWISE = frozenset({"auth", "checkpointer", "encryption", "http", "store", "webhooks"})
+SERVED_OTHERWISE = frozenset({"auth", "checkpointer", "encryption", "http", "store"})
 """Keys whose absence changes what a client meets; the others say how an image is built."""
 
 

@@ -28,6 +28,8 @@ WAIT_EDGES = (0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 5.0)  # 5 is the default timeo
 
 PRIORITIES = ("high", "normal", "low")
 RUN_ENDS = ("success", "interrupted", "error", "timeout", "cancelled")
+CRON_OUTCOMES = ("fired", "retried", "skipped")
+WEBHOOK_OUTCOMES = ("delivered", "retried", "dead")
 LEASE_EXPIRED = "lease_expired"
 """Why a run was taken over: its process died or was cut off."""
 HANDED_OVER = "handed_over"
@@ -78,6 +80,13 @@ class Metrics:
         self.lease_losses = counter(contract.METRIC_LEASE_LOSSES, "Leases that ended while their run was in progress")
         self.drains = counter(contract.METRIC_DRAINS, "Times this process began to drain")
 
+        self.cron_firings = counter(
+            contract.METRIC_CRON_FIRINGS, "Times of crons: fired, retried or skipped", ("outcome",)
+        )
+        self.webhooks = counter(
+            contract.METRIC_WEBHOOKS, "Attempts to deliver a webhook: delivered, retried or dead", ("outcome",)
+        )
+
         self.queue_depth = gauge(contract.METRIC_QUEUE_DEPTH, "Runs that wait for a worker", ("priority",))
         self.queue_oldest = gauge(
             contract.METRIC_QUEUE_OLDEST, "Seconds the longest waiting run has been ready to start", ("priority",)
@@ -124,6 +133,10 @@ class Metrics:
             self.run_duration.labels(status)
         for reason in (LEASE_EXPIRED, HANDED_OVER):
             self.resumed.labels(reason)
+        for outcome in CRON_OUTCOMES:
+            self.cron_firings.labels(outcome)
+        for outcome in WEBHOOK_OUTCOMES:
+            self.webhooks.labels(outcome)
         self.queue({}, {})
         self.http_requests.labels(contract.ROUTE_CLASS_INTERACTIVE, "200")
         self.http_duration.labels(contract.ROUTE_CLASS_INTERACTIVE)

@@ -20,6 +20,7 @@ from app.runtime.graph_config import AnyGraph
 from app.runtime.graph_schemas import Describable, Schemas, schemas_of
 from app.runtime.graphs import Graphs, assistant_of
 from app.runtime.problems import AssistantExists, InvalidInput, SystemAssistant, UnknownGraph, UnknownVersion
+from app.runtime.run import RunRequest
 from app.runtime.threads import GRAPH_KEY
 from app.security.caller import Caller
 from app.tables import assistants
@@ -195,16 +196,15 @@ def thread_metadata(assistant: Assistant) -> dict[str, str]:
     return {GRAPH_KEY: assistant.graph_id, "assistant_id": str(assistant.assistant_id)}
 
 
-def run_config(assistant: Assistant, asked: dict[str, Any]) -> dict[str, Any]:
-    """The assistant's config under what a run asks for, key by key."""
-    if not assistant.config:
-        return asked
-    configurable = {**assistant.config.get("configurable", {}), **asked.get("configurable", {})}
-    return {**assistant.config, **asked, "configurable": configurable}
-
-
-def run_context(assistant: Assistant, asked: dict[str, Any] | None) -> dict[str, Any] | None:
-    return {**assistant.context, **(asked or {})} if assistant.context else asked
+def with_settings(assistant: Assistant, request: RunRequest) -> RunRequest:
+    """The assistant's config and context under what a run asks for, key by key."""
+    if assistant.config:
+        configurable = {**assistant.config.get("configurable", {}), **request.config.get("configurable", {})}
+        config = {**assistant.config, **request.config, "configurable": configurable}
+        request = replace(request, config=config)
+    if assistant.context:
+        request = replace(request, context={**assistant.context, **(request.context or {})})
+    return request
 
 
 def _as_uuid(text: str) -> UUID | None:

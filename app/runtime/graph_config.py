@@ -60,7 +60,7 @@ class GraphSource:
 
 def load_graphs(file: Path) -> dict[str, GraphSource]:
     """Every graph of the file in its order; refuses a bad entry with file, key and reason."""
-    content = _read(file)
+    content = read_project(file)
     refuse_unserved(str(file), content)
     graphs = content.get("graphs")
     if not isinstance(graphs, dict) or not graphs:
@@ -71,7 +71,8 @@ def load_graphs(file: Path) -> dict[str, GraphSource]:
     return {name: GraphSource(name, _resolve(file, name, entry)) for name, entry in entries.items()}
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_project(file: Path) -> dict[str, Any]:
+    """The file's content, as it stands."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as failure:

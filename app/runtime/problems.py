@@ -65,6 +65,10 @@ class UnknownRun(Problem):
     code = "unknown_run"
 
 
+class UnknownCron(Problem):
+    code = "unknown_cron"
+
+
 class RunEnded(Problem):
     """What was asked needs a run that has not ended."""
 

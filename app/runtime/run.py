@@ -20,6 +20,8 @@ CancelAction = Literal["interrupt", "rollback"]
 
 ENDED: frozenset[str] = frozenset({"success", "error", "timeout", "interrupted", "cancelled"})
 
+TEMPORARY_THREAD_SECONDS = 120  # a stateless run's result can be fetched for as long after a lost connection
+
 # Seconds that a priority stands behind one above it: so a low run waits at most this long for newer high ones.
 HANDICAP_SECONDS: dict[Priority, int] = {"high": 0, "normal": 30, "low": 120}
 
@@ -92,6 +94,7 @@ class NewRun:
     thread_ttl_seconds: int | None = None  # of a thread that is made for it
     recorded: bool = True
     trace_context: str | None = None
+    webhook: str | None = None  # where its end is told
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ class Claim:
     waited_seconds: float
     tenant: str
     owner: str
+    has_webhook: bool
 
     @cached_property
     def request(self) -> RunRequest:

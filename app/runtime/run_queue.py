@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -29,6 +29,7 @@ from app.runtime.problems import (
 from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run
 from app.runtime.signals import Signals
 from app.runtime.topics import ATTENTION, WORK, changed
+from app.runtime.webhook_policy import WebhookPolicy
 from app.runtime.worker import Worker
 from app.security.caller import Caller
 from app.tables import runs, threads
@@ -85,17 +86,22 @@ class _Cancelled:
 class RunQueue:
     """The way into the runs table. `worker` is this process's, or None where only the API runs."""
 
-    def __init__(self, pool: Pool, signals: Signals, worker: Worker | None, most_pending: int) -> None:
+    def __init__(
+        self, pool: Pool, signals: Signals, worker: Worker | None, most_pending: int, webhooks: WebhookPolicy
+    ) -> None:
         self._pool = pool
         self._signals = signals
         self._worker = worker
         self._most_pending = most_pending
+        self._webhooks = webhooks
 
     async def accept(self, new: NewRun) -> Accepted:
         """Keeps a run, or answers with the one that its idempotency key already has.
 
-        Raises QueueFull, UnknownThread, ThreadBusy, WrongGraph, NothingToAnswer, KeyReused.
+        Raises QueueFull, UnknownThread, ThreadBusy, WrongGraph, NothingToAnswer, KeyReused, InvalidInput.
         """
+        if new.webhook:
+            self._webhooks.check(new.webhook)
         digest = _digest(new) if new.idempotency_key else b""
         new = replace(new, trace_context=current_traceparent())
         worker = self._worker if not new.after_seconds else None
@@ -127,11 +133,23 @@ class RunQueue:
             if worker and reserved and not claimed:
                 worker.free()
         ending = worker.begin(_claim(run, new), asked_at) if claimed and worker else None
-        if not claimed:
+        self._tell(cancelled, work=not claimed)
+        return Accepted(run, ending=ending)
+
+    async def accept_within(self, connection: Connection, new: NewRun) -> Callable[[], None]:
+        """Keeps a run in the caller's transaction, unless its idempotency key has one; call the result after its end."""
+        cancelled = _Cancelled()
+        await self._refuse_overload(connection)
+        with suppress(UniqueViolation):
+            async with connection.transaction():
+                await self._insert(connection, new, b"", None, cancelled)
+        return lambda: self._tell(cancelled, work=True)
+
+    def _tell(self, cancelled: _Cancelled, *, work: bool) -> None:
+        if work:
             self._signals.publish(WORK)
         if cancelled.run_ids:
             self._signals.publish(ATTENTION, *(changed(run_id) for run_id in cancelled.run_ids))
-        return Accepted(run, ending=ending)
 
     async def cancel(self, caller: Caller, thread_id: str | None, run_id: UUID, action: CancelAction) -> None:
         """Ends a pending run at once; asks the worker of a running one. Raises UnknownRun, RunEnded."""
@@ -229,6 +247,7 @@ def _claim(run: Run, new: NewRun) -> Claim:
         waited_seconds=0,
         tenant=new.caller.tenant,
         owner=new.caller.user,
+        has_webhook=new.webhook is not None,
     )
 
 
@@ -297,5 +316,12 @@ def _refuse_second_answer(thread: Thread, others: Sequence[Run], new: NewRun) ->
 
 def _digest(new: NewRun) -> bytes:
     """Of all that makes two requests the same, for the idempotency key. A made-up thread id is not part of it."""
-    parts = [new.graph_id, new.assistant_id, new.strategy, new.priority, new.metadata]
+    parts = [
+        new.graph_id,
+        new.assistant_id,
+        new.strategy,
+        new.priority,
+        new.metadata,
+        *([new.webhook] if new.webhook else []),
+    ]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS) + new.request.encoded()).digest()

@@ -26,7 +26,7 @@ from app.runtime.problems import LeaseLost
 from app.runtime.run import Claim, Outcome
 from app.runtime.stream_parts import to_json
 from app.runtime.streaming import EventLog, LiveRun
-from app.tables import runs
+from app.tables import runs, webhooks
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +206,12 @@ class RunTask:
 
     async def _finish(self, outcome: Outcome) -> bool:
         async with self._parts.pool.connection() as connection:
-            return await runs.finish(connection, self.claim, outcome)
+            if not self.claim.has_webhook:
+                return await runs.finish(connection, self.claim, outcome)
+            async with connection.transaction():
+                finished = await runs.finish(connection, self.claim, outcome)
+                await webhooks.add_state(connection, self.claim.run_id, to_json(outcome.values))
+                return finished
 
     async def _release(self, *, failed: bool, after_seconds: float = 0) -> bool:
         async with self._parts.pool.connection() as connection:

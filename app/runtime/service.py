@@ -13,6 +13,7 @@ from app.observability.graph_nodes import NodeObserver
 from app.observability.metrics import Metrics
 from app.runtime.assistants import Assistants
 from app.runtime.checkpoints import PooledSaver
+from app.runtime.crons import Crons, Scheduler
 from app.runtime.database import Database, connection_string
 from app.runtime.execution import Executor, Limits
 from app.runtime.graph_config import GraphSource
@@ -25,6 +26,9 @@ from app.runtime.sampling import Sampler
 from app.runtime.signals import Signals
 from app.runtime.streaming import EventLog
 from app.runtime.threads import Threads
+from app.runtime.webhook_delivery import Courier
+from app.runtime.webhook_policy import WebhookPolicy
+from app.runtime.webhook_sender import WebhookSender
 from app.runtime.worker import Worker
 from app.settings import Settings
 
@@ -43,6 +47,7 @@ class Service:
     assistants: Assistants
     threads: Threads
     queue: RunQueue
+    crons: Crons
     events: EventLog
     results: Results
     signals: Signals
@@ -60,7 +65,7 @@ class Service:
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, sources: Mapping[str, GraphSource], engine: Engine, metrics: Metrics
+    settings: Settings, sources: Mapping[str, GraphSource], engine: Engine, metrics: Metrics, webhooks: WebhookPolicy
 ) -> AsyncGenerator[Service]:
     async with AsyncExitStack() as stack:
         database = Database(settings, metrics)
@@ -85,13 +90,20 @@ async def open_service(
             _background(stack, "attend", worker.attend_forever)
             _background(stack, "reap", Reaper(database.pool, signals, metrics).reap_forever)
             _background(stack, "sweep", Sweeper(database.pool, saver, _retention(settings)).sweep_forever)
+        assistants = Assistants(database.pool, graphs, saver, settings.config)
+        queue = RunQueue(database.pool, signals, worker, settings.queue_limit, webhooks)
+        if worker:
+            _background(stack, "fire-crons", Scheduler(database.pool, queue, assistants, metrics).fire_forever)
+            courier = await stack.enter_async_context(Courier(webhooks, settings.webhook_secret_file))
+            _background(stack, "send-webhooks", WebhookSender(database.pool, courier, metrics).send_forever)
         threads = Threads(database.pool, saver, graphs, signals, most_changes=settings.pool_max_size // 2)
         yield Service(
             database=database,
             graphs=graphs,
-            assistants=Assistants(database.pool, graphs, saver, settings.config),
+            assistants=assistants,
             threads=threads,
-            queue=RunQueue(database.pool, signals, worker, settings.queue_limit),
+            queue=queue,
+            crons=Crons(database.pool, assistants, webhooks),
             events=events,
             results=Results(database.pool, events, threads),
             signals=signals,

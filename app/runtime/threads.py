@@ -30,7 +30,7 @@ from app.runtime.signals import Signals
 from app.runtime.stream_parts import contains, to_json
 from app.runtime.topics import ATTENTION, changed
 from app.security.caller import Caller
-from app.tables import runs, threads
+from app.tables import runs, threads, webhooks
 from app.tables.threads import Connection, Search, Thread
 
 GRAPH_KEY = "graph_id"  # the ecosystem's name for it in a checkpoint's metadata
@@ -129,6 +129,7 @@ class Threads:
             running = await runs.unended_where(connection, caller, thread_ids)
             deleted = await threads.delete(connection, caller, thread_ids)
             await self._saver.delete_threads(connection, deleted)
+            await webhooks.delete_of_threads(connection, deleted)
         self._signals.publish(ATTENTION, *(changed(run_id) for run_id in running))
         return len(deleted)
 

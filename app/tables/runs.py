@@ -25,12 +25,12 @@ _INSERT = """
     INSERT INTO runs (
         run_id, thread_id, graph_id, assistant_id, status, request, metadata, strategy, recorded,
         idempotency_key, request_digest, trace_context, available_at, rank, priority,
-        fence, worker, lease_until, started_at, tenant, owner)
+        fence, worker, lease_until, started_at, tenant, owner, webhook)
     SELECT
         %(run_id)s, %(thread_id)s, %(graph_id)s, %(assistant_id)s, claimed.status, %(request)s, %(metadata)s,
         %(strategy)s, %(recorded)s, %(idempotency_key)s, %(digest)s, %(trace_context)s,
         now() + make_interval(secs => %(after)s), now() + make_interval(secs => %(after)s + %(handicap)s), %(priority)s,
-        claimed.fence, %(worker)s, claimed.lease_until, claimed.started_at, %(tenant)s, %(owner)s
+        claimed.fence, %(worker)s, claimed.lease_until, claimed.started_at, %(tenant)s, %(owner)s, %(webhook)s
     FROM (
         SELECT 'pending' AS status, 0 AS fence, NULL::timestamptz AS lease_until, NULL::timestamptz AS started_at
         WHERE %(worker)s::uuid IS NULL
@@ -158,6 +158,7 @@ def claim_of(row: Mapping[str, Any]) -> Claim:
         waited_seconds=row["waited_seconds"],
         tenant=row["tenant"],
         owner=row["owner"],
+        has_webhook=row["webhook"] is not None,
     )
 
 
@@ -201,6 +202,7 @@ def _insert_values(new: NewRun, digest: bytes, worker: UUID | None, lease_second
         "priority": new.priority,
         "worker": worker,
         "lease": lease_seconds,
+        "webhook": new.webhook.encode() if new.webhook else None,
     }
 
 

@@ -20,6 +20,7 @@ from app.runtime.run import Claim, NewRun, Outcome, Priority, Run, RunRequest, S
 from app.runtime.run_queue import RunQueue
 from app.runtime.schema import migrate
 from app.runtime.signals import Signals
+from app.runtime.webhook_policy import WebhookPolicy
 from app.security.caller import LAPTOP
 from app.settings import Settings
 from app.tables import runs, threads
@@ -44,7 +45,7 @@ def signals(settings: Settings) -> Signals:
 
 @pytest.fixture
 def queue(pool: Pool, signals: Signals) -> RunQueue:
-    return RunQueue(pool, signals, worker=None, most_pending=100)
+    return RunQueue(pool, signals, worker=None, most_pending=100, webhooks=WebhookPolicy())
 
 
 def a_run(thread_id: str | None = None, **changes: object) -> NewRun:
@@ -253,7 +254,7 @@ async def test_a_key_with_another_request_is_refused(queue: RunQueue) -> None:
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back(pool: Pool, signals: Signals) -> None:
-    small = RunQueue(pool, signals, worker=None, most_pending=2)
+    small = RunQueue(pool, signals, worker=None, most_pending=2, webhooks=WebhookPolicy())
     await accepted(small)
     await accepted(small)
     with pytest.raises(QueueFull) as refused:

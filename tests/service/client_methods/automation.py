@@ -1,13 +1,59 @@
 """Crons and the store."""
 
-from tests.service.client_methods.registry import not_supported
+from datetime import UTC, datetime
+from typing import Any
 
-not_supported("crons.create", "crons", assistant_id="steps", schedule="* * * * *")
-not_supported("crons.create_for_thread", "crons", thread_id="t", assistant_id="steps", schedule="* * * * *")
-not_supported("crons.update", "crons", cron_id="c", enabled=False)
-not_supported("crons.delete", "crons", cron_id="c")
-not_supported("crons.search", "crons")
-not_supported("crons.count", "crons")
+from tests.service.client_methods.registry import not_supported, works
+from tests.service.sdk import Sdk, new_thread
+
+NEW_YEAR = "0 0 1 1 *"
+
+
+async def _cron(sdk: Sdk) -> dict[str, Any]:
+    return await sdk.crons.create("steps", schedule=NEW_YEAR, input={"steps": []}, metadata={"of": "the table"})
+
+
+@works("crons.create")
+async def create_cron(sdk: Sdk) -> None:
+    made = await _cron(sdk)
+    assert (made["thread_id"], made["enabled"], made["payload"]["input"]) == (None, True, {"steps": []})
+    assert datetime.fromisoformat(made["next_run_date"]) > datetime.now(UTC)
+
+
+@works("crons.create_for_thread")
+async def create_thread_cron(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    made = await sdk.crons.create_for_thread(thread_id, "steps", schedule=NEW_YEAR, timezone="Asia/Tokyo")
+    assert (made["thread_id"], made["timezone"]) == (thread_id, "Asia/Tokyo")
+
+
+@works("crons.update")
+async def update_cron(sdk: Sdk) -> None:
+    changed = await sdk.crons.update((await _cron(sdk))["cron_id"], enabled=False)
+    assert (changed["enabled"], changed["next_run_date"]) == (False, None)
+
+
+@works("crons.delete")
+async def delete_cron(sdk: Sdk) -> None:
+    cron_id = (await _cron(sdk))["cron_id"]
+    await sdk.crons.delete(cron_id)
+    assert cron_id not in {cron["cron_id"] for cron in await sdk.crons.search(limit=1000)}
+
+
+@works("crons.search")
+async def search_crons(sdk: Sdk) -> None:
+    made = await _cron(sdk)
+    found = await sdk.crons.search(assistant_id="steps", enabled=True, metadata={"of": "the table"}, limit=1)
+    assert found == [made]
+
+
+@works("crons.count")
+async def count_crons(sdk: Sdk) -> None:
+    before = await sdk.crons.count(metadata={"of": "the table"})
+    await _cron(sdk)
+    assert await sdk.crons.count(metadata={"of": "the table"}) == before + 1
+
+
 not_supported("store.put_item", "store", ["a"], key="k", value={})
 not_supported("store.get_item", "store", ["a"], key="k")
 not_supported("store.delete_item", "store", ["a"], key="k")

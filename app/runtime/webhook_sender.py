@@ -1,0 +1,106 @@
+"""Delivers webhooks: taken with a lease, tried again with longer and longer pauses, given up after three days."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+import httpcore
+import orjson
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+
+from app.observability.metrics import Metrics
+from app.runtime.database import Pool
+from app.runtime.webhook_delivery import ATTEMPT_SECONDS, Courier, RefusedAddress
+from app.tables import webhooks
+from app.tables.webhooks import Webhook
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+MOST_AT_ONCE = 32
+LEASE_SECONDS = 2 * ATTEMPT_SECONDS
+# Standard Webhooks' own schedule: 75 hours in all.
+PAUSES = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+OF_HTTP = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
+GONE = 410  # by the standard: the receiver wants no more of it
+
+
+class WebhookSender:
+    """Every process with a worker has one; a webhook is with one of them at a time."""
+
+    def __init__(self, pool: Pool, courier: Courier, metrics: Metrics) -> None:
+        self._pool = pool
+        self._courier = courier
+        self._metrics = metrics
+
+    async def send_forever(self) -> None:
+        sending = set[asyncio.Task[None]]()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    taken = await self._take(MOST_AT_ONCE - len(sending))
+                except (OperationalError, PoolTimeout) as failure:
+                    log.warning("no webhook taken", extra={"fields": {"error": type(failure).__name__}})
+                    taken = []
+                for webhook in taken:
+                    task = group.create_task(self._send(webhook))
+                    sending.add(task)
+                    task.add_done_callback(sending.discard)
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _take(self, limit: int) -> list[Webhook]:
+        if not limit:
+            return []
+        async with self._pool.connection() as connection:
+            return await webhooks.take_due(connection, limit, LEASE_SECONDS)
+
+    async def _send(self, webhook: Webhook) -> None:
+        """What goes wrong unseen ends with the lease."""
+        try:
+            problem, final = await self._attempt(webhook)
+            async with self._pool.connection() as connection:
+                if problem is None:
+                    await webhooks.delivered(connection, webhook.run_id)
+                    outcome = "delivered"
+                else:
+                    pause = None if final or webhook.attempts > len(PAUSES) else PAUSES[webhook.attempts - 1]
+                    after = None if pause is None else pause * random.uniform(0.8, 1.2)  # noqa: S311  spreads load
+                    await webhooks.failed(connection, webhook, problem, after)
+                    outcome = "dead" if after is None else "retried"
+        except Exception as failure:
+            log.warning("a webhook's attempt is lost", extra={"fields": {"error": type(failure).__name__}})
+            return
+        self._metrics.webhooks.labels(outcome).inc()
+        fields: dict[str, Any] = {"run_id": str(webhook.run_id), "outcome": outcome, "attempt": webhook.attempts}
+        if problem:
+            fields["reason"] = problem  # an error's name or a status; the address may hold a secret
+        log.log(logging.ERROR if outcome == "dead" else logging.INFO, "webhook", extra={"fields": fields})
+
+    async def _attempt(self, webhook: Webhook) -> tuple[str | None, bool]:
+        """What went wrong, if anything, and whether it always will."""
+        try:
+            status = await self._courier.post(
+                bytes(webhook.url).decode(),
+                str(webhook.run_id),
+                webhook.tenant,
+                int(webhook.now.timestamp()),
+                _body(webhook),
+            )
+        except (RefusedAddress, OSError, ValueError, *OF_HTTP) as failure:
+            return type(failure).__name__, False
+        return (None, False) if 200 <= status < 300 else (f"status {status}", status == GONE)
+
+
+def _body(webhook: Webhook) -> bytes:
+    """As LangGraph's own server tells it: the run, and the values of its thread."""
+    run = dict(webhook.run)
+    if run["status"] == "cancelled":
+        run["status"] = "interrupted"  # as the SDK knows it
+    if run["error"] is None:
+        del run["error"]
+    values = None if webhook.state is None else orjson.Fragment(bytes(webhook.state))
+    return orjson.dumps({**run, "webhook_sent_at": webhook.now, "values": values})
