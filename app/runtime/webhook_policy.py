@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -25,16 +25,21 @@ HTTP_PORTS = {"http": 80, "https": 443}
 LONGEST_URL = 4096  # langgraph-api's own (langgraph_api/webhook.py, max_url_length)
 
 GLOBAL_UNICAST = IPv6Network("2000::/3")  # all that is given out (RFC 4291, 2.4); NAT64 and mapped ones are outside
-SIX_TO_FOUR = IPv6Network("2002::/16")  # leads to any IPv4 address (RFC 3056)
+SPECIAL = (
+    IPv4Network("192.0.0.0/24"),  # protocol assignments (RFC 6890), which Python counts as global in part
+    IPv6Network("2002::/16"),  # 6to4, which leads to any IPv4 address (RFC 3056)
+    IPv6Network("3fff::/20"),  # documentation (RFC 9637), newer than Python's list
+)
 
 TEMPLATE = re.compile(r"\$\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
 def is_public(address: Address) -> bool:
     """Whether it is on the internet: not private, loopback, link-local (metadata), carrier-grade NAT, multicast …"""
-    if isinstance(address, IPv6Address) and (address not in GLOBAL_UNICAST or address in SIX_TO_FOUR):
+    if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST:
         return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    special = address.is_multicast or address.is_reserved or any(address in network for network in SPECIAL)
+    return address.is_global and not special
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class WebhookPolicy:
             return f"is longer than {self.longest_url} characters. Send a shorter address"
         try:
             parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port or HTTP_PORTS.get(parts.scheme, 0)
+            host = parts.hostname or ""
+            port = HTTP_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
         except ValueError:
             return "is no address. Send one such as https://hooks.example.com/runs"
         if not URL.fullmatch(url) or not HOST.fullmatch(host):

@@ -80,6 +80,7 @@ def test_around_every_change_of_the_clock_each_time_comes_once_and_none_is_misse
 def test_a_daily_time_that_the_clock_leaps_over_comes_with_the_first_minute_after() -> None:
     before = datetime(2026, 3, 28, 12, tzinfo=UTC)
     first = next_time("30 2 * * *", "Europe/Berlin", before)
+    assert first
     assert first == datetime(2026, 3, 29, 1, 0, tzinfo=UTC)  # 03:00 in Berlin
     assert next_time("30 2 * * *", "Europe/Berlin", first) == datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
 
