@@ -7,6 +7,7 @@ comes the first time. Any other schedule comes at every minute, as it passes, wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,6 +23,24 @@ NAMED = {
     "@hourly": "0 * * * *",
 }
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Schedule(CronSim):
+    """Minute by minute: cronsim's steps of whole hours pass by what is due where clocks change by a part of one."""
+
+    def advance_minute(self) -> bool:
+        return self._advance(lambda: self.dt.minute in self.minutes, stop=lambda: self.dt.minute == 0)
+
+    def advance_hour(self) -> bool:
+        return self._advance(lambda: self.dt.hour in self.hours, stop=lambda: self.dt.hour == 0)
+
+    def _advance(self, fits: Callable[[], bool], stop: Callable[[], bool]) -> bool:
+        if fits():
+            return False
+        self.tick(60 - self.dt.second)
+        while not fits() and not stop():
+            self.tick(60)
+        return True
 
 
 def check_schedule(schedule: str) -> str:
@@ -48,7 +67,7 @@ def check_timezone(name: str) -> str:
 def next_time(schedule: str, timezone: str | None, after: datetime) -> datetime | None:
     """The first time later than `after`, in UTC; None when none comes within fifty years."""
     local = after.astimezone(ZoneInfo(timezone) if timezone else UTC)
-    for moment in CronSim(NAMED.get(schedule, schedule), local):
+    for moment in _Schedule(NAMED.get(schedule, schedule), local):
         # From within the second of two equal hours, cronsim begins with times of the first.
         if (found := moment.astimezone(UTC)) > after:
             return found

@@ -1,4 +1,4 @@
-"""The webhooks table: ends of runs that somebody is to be told of. A trigger on runs writes it (migration 0007)."""
+"""The webhooks table: ends of runs that somebody is to be told of. A trigger on runs writes it (migration 0012)."""
 
 from __future__ import annotations
 

@@ -93,6 +93,13 @@ def test_a_daily_time_that_the_clock_shows_twice_comes_the_first_time_only() -> 
         assert next_time("30 2 * * *", "Europe/Berlin", late) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
 
 
+def test_an_hourly_time_comes_although_the_clock_changes_by_half_an_hour() -> None:
+    changed = datetime(2016, 5, 1, 7, 0, tzinfo=UTC)  # in Caracas 02:30 became 03:00
+    assert next_time("0 * * * *", "America/Caracas", changed - MINUTE) == changed
+    last = datetime(2026, 4, 4, 14, 59, tzinfo=UTC)  # on Lord Howe 02:00 became 01:30
+    assert next_time("*/15 2 * * *", "Australia/Lord_Howe", last) == datetime(2026, 4, 4, 15, 30, tzinfo=UTC)
+
+
 def test_without_a_zone_times_are_in_utc() -> None:
     assert next_time("@daily", None, datetime(2026, 3, 29, 1, tzinfo=UTC)) == datetime(2026, 3, 30, tzinfo=UTC)
 

@@ -1,5 +1,5 @@
 -- compatible-from: 2
--- Runs that begin by themselves, what is told of a run's end, and what graphs remember beyond a thread.
+-- Runs that begin by themselves, and what is told of a run's end.
 
 CREATE TABLE crons (
     cron_id      uuid        PRIMARY KEY,
@@ -64,17 +64,3 @@ END $$;
 CREATE TRIGGER runs_webhook AFTER UPDATE OF ended_at ON runs FOR EACH ROW
     WHEN (NEW.webhook IS NOT NULL AND OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL)
     EXECUTE FUNCTION keep_webhook();
-
-CREATE TABLE store_items (
-    tenant      text        NOT NULL DEFAULT '',
-    owner       text        NOT NULL DEFAULT '',
-    namespace   text[]      NOT NULL,
-    key         text        NOT NULL,
-    value       jsonb       NOT NULL,
-    ttl_minutes double precision,             -- null: kept for ever
-    expires_at  timestamptz,
-    created_at  timestamptz NOT NULL DEFAULT now(),
-    updated_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (tenant, owner, namespace, key)
-);
-CREATE INDEX store_items_expiry ON store_items (expires_at) WHERE expires_at IS NOT NULL;
