@@ -211,7 +211,6 @@ async def test_a_delayed_run_starts_when_its_time_has_come(sdk: Sdk) -> None:
         ({"durability": "often"}, "durability"),
         ({"after_seconds": -1}, "after_seconds"),
         ({"if_not_exists": "perhaps"}, "if_not_exists"),
-        ({"webhook": "https://example.com/hook"}, "webhook: is not supported"),
         ({"interrupt_before": 5}, "interrupt_before"),
     ],
 )
