@@ -37,6 +37,13 @@ def _network(settings: Settings) -> Iterator[Problem]:
     for (one, first), (other, second) in combinations(subnets, 2):
         if first.overlaps(second):
             yield Problem(other, second, f"overlaps {one}={first}", "Give each subnet a block of its own.")
+    if network.service_cidr.overlaps(network.cidr):
+        yield Problem(
+            "network.serviceCidr",
+            network.service_cidr,
+            f"overlaps network.cidr={network.cidr}",
+            "Choose another block.",
+        )
     if not 16 <= network.cidr.prefixlen <= 28:
         yield Problem("network.cidr", network.cidr, "AWS allows a VPC from /16 to /28", "Choose a block of that size.")
 

@@ -168,11 +168,11 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     )
     namespace = ServiceNamespace("agent", settings, part_of_cluster(*foundation.nodes.ready))
     # By calls of its own: with monitoring's namespace go its claims, and with them disks that the cluster would leave.
-    PlatformNamespaces("platform", settings, inside(*foundation.nodes.ready))
+    platform = PlatformNamespaces("platform", settings, inside(*foundation.nodes.ready))
     NamespaceAccess("agent-access", settings, namespace.name, part_of_cluster(namespace))
     quotas = Quotas("agent-quotas", settings, namespace.name, part_of_cluster(namespace))
     admission = AdmissionPolicies("admission", settings, part_of_cluster(*foundation.nodes.ready))
-    policies = NetworkPolicies("agent-network", settings, namespace.name, part_of_cluster(namespace))
+    policies = NetworkPolicies("network-policies", settings, part_of_cluster(namespace, platform))
     secrets = MountedSecrets(
         "agent-secrets",
         namespace.name,

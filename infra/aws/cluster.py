@@ -81,8 +81,12 @@ class Cluster(Component):
             upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(
                 support_type="STANDARD"  # the default, EXTENDED, costs $0.60 an hour when a version ages
             ),
+            kubernetes_network_config=aws.eks.ClusterKubernetesNetworkConfigArgs(
+                service_ipv4_cidr=str(settings.network.service_cidr)
+            ),
             vpc_config=aws.eks.ClusterVpcConfigArgs(
-                subnet_ids=network.private_subnet_ids,
+                # Not where pods are: a network policy can then tell the API server's addresses from theirs.
+                subnet_ids=network.endpoint_subnet_ids,
                 endpoint_private_access=True,
                 endpoint_public_access=cluster_settings.public_endpoint,
                 public_access_cidrs=[str(block) for block in cluster_settings.public_access_cidrs]

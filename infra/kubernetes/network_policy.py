@@ -1,11 +1,10 @@
-"""Who may talk to whom in the service's namespace: nothing, but for this list."""
+"""Network policies: default deny in each of our namespaces, then one policy for each end of a flow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import pulumi
 import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, LabelSelectorRequirementArgs, ObjectMetaArgs
 from pulumi_kubernetes.networking.v1 import (
     IPBlockArgs,
     NetworkPolicyEgressRuleArgs,
@@ -15,87 +14,85 @@ from pulumi_kubernetes.networking.v1 import (
     NetworkPolicySpecArgs,
 )
 
-from app.contract import PORT
-from infra.aws import cache, database
 from infra.component import Component
-from infra.kubernetes.labels import SERVICE_LABELS
+from infra.kubernetes.flows import Addresses, Flow, Pods, flows, guarded, pods
+from infra.problems import Problem, SettingsError
 from infra.settings import Settings
-
-# RFC 1918, carrier-grade NAT and link-local: an agent that may call the internet may not call our networks by it.
-PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
-POD_IDENTITY_AGENT = "169.254.170.23/32"  # docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
 
 
 class NetworkPolicies(Component):
-    """Default deny, then one policy per way that the service needs. Kubelet traffic is always allowed by the CNI.
+    """The policies of infra/kubernetes/flows.py. What comes from the pod's own node (kubelet) the CNI always admits.
 
-    Produces: NetworkPolicy default-deny, load-balancer (the only way in), dns, database, cache, internet-https,
-    pod-identity, and aws-endpoints where the VPC has interface endpoints (their names resolve to private addresses,
-    which internet-https excludes).
+    Produces: NetworkPolicy default-deny in each guarded namespace; for each flow a policy ``<flow>-out`` where it
+    starts and ``<flow>-in`` where it ends, as far as these are pods of guarded namespaces.
     """
 
-    def __init__(
-        self, name: str, settings: Settings, namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
-    ) -> None:
+    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        everything = kubernetes.meta.v1.LabelSelectorArgs()
-        service = kubernetes.meta.v1.LabelSelectorArgs(match_labels=SERVICE_LABELS)
-        deny = NetworkPolicySpecArgs(pod_selector=everything, policy_types=["Ingress", "Egress"])
-        self._policy(name, "default-deny", namespace, deny)
-        way_in = NetworkPolicySpecArgs(
-            pod_selector=service, policy_types=["Ingress"], ingress=[_from_load_balancer(settings)]
-        )
-        self._policy(name, "load-balancer", namespace, way_in)
-        for label, rule in _ways_out(settings):
-            selector = everything if label == "dns" else service
-            spec = NetworkPolicySpecArgs(pod_selector=selector, policy_types=["Egress"], egress=[rule])
-            self._policy(name, label, namespace, spec)
+        namespaces = guarded(settings)
+        for namespace in namespaces:
+            deny = NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"])
+            self._policy(name, namespace, "default-deny", deny)
+        for flow in flows(settings):
+            _require_pods(flow, settings)
+            ports = [
+                NetworkPolicyPortArgs(protocol=protocol, port=port)
+                for port in flow.ports
+                for protocol in flow.protocols
+            ]
+            if isinstance(flow.source, Pods) and flow.source.namespace in namespaces:
+                out = NetworkPolicyEgressRuleArgs(to=_peers(flow.target), ports=ports or None)
+                spec = NetworkPolicySpecArgs(pod_selector=_selector(flow.source), policy_types=["Egress"], egress=[out])
+                self._policy(name, flow.source.namespace, f"{flow.name}-out", spec)
+            if isinstance(flow.target, Pods) and flow.target.namespace in namespaces:
+                into = NetworkPolicyIngressRuleArgs(from_=_peers(flow.source), ports=ports or None)
+                spec = NetworkPolicySpecArgs(
+                    pod_selector=_selector(flow.target), policy_types=["Ingress"], ingress=[into]
+                )
+                self._policy(name, flow.target.namespace, f"{flow.name}-in", spec)
         self.register_outputs({})
 
-    def _policy(self, name: str, label: str, namespace: pulumi.Input[str], spec: NetworkPolicySpecArgs) -> None:
+    def _policy(self, name: str, namespace: str, label: str, spec: NetworkPolicySpecArgs) -> None:
         kubernetes.networking.v1.NetworkPolicy(
-            f"{name}-{label}",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=label, namespace=namespace),
+            f"{name}-{namespace}-{label}",
+            metadata=ObjectMetaArgs(name=label, namespace=namespace),
             spec=spec,
             opts=self.child(),
         )
 
 
-def _from_load_balancer(settings: Settings) -> NetworkPolicyIngressRuleArgs:
-    """By subnet: a load balancer's addresses change. No pod of ours has an address in these."""
-    zones = settings.network.zones
-    blocks = [str(zone.public if settings.ingress.host else zone.endpoints) for zone in zones]
-    return NetworkPolicyIngressRuleArgs(
-        from_=[NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=block)) for block in blocks],
-        ports=[NetworkPolicyPortArgs(protocol="TCP", port=PORT)],
-    )
+def _require_pods(flow: Flow, settings: Settings) -> None:
+    """A policy that selects nothing looks like protection, or like a way that is open, and is neither."""
+    known = list(pods(settings))
+    for end in (flow.source, flow.target):
+        if not isinstance(end, Pods) or end.namespace not in guarded(settings):
+            continue
+        here = [labels for namespace, labels in known if namespace == end.namespace]
+        for key, values in end.labels.items():
+            missing = set(values) - {labels.get(key) for labels in here if end.selects(labels)}
+            if missing:
+                problem = Problem(
+                    f"flow {flow.name}",
+                    f"{key} in {sorted(missing)}",
+                    f"selects no pod of namespace {end.namespace}",
+                    "Correct the flow, or list the workload, in infra/kubernetes/flows.py.",
+                )
+                raise SettingsError([problem])
 
 
-def _ways_out(settings: Settings) -> Iterator[tuple[str, NetworkPolicyEgressRuleArgs]]:
-    zones = settings.network.zones
-    # By subnet, not by address: a failover moves the address.
-    data = [str(zone.data) for zone in zones]
-    yield "dns", _to_dns()
-    yield "database", _to_blocks(data, database.PORT)
-    yield "cache", _to_blocks(data, cache.PORT)
-    yield "internet-https", _to_blocks(["0.0.0.0/0"], 443, PRIVATE_RANGES)
-    yield "pod-identity", _to_blocks([POD_IDENTITY_AGENT], 80)
-    if settings.network.interface_endpoints:
-        yield "aws-endpoints", _to_blocks([str(zone.endpoints) for zone in zones], 443)
+def _selector(chosen: Pods) -> LabelSelectorArgs:
+    alone = {key: values[0] for key, values in chosen.labels.items() if len(values) == 1}
+    several = [
+        LabelSelectorRequirementArgs(key=key, operator="In", values=list(values))
+        for key, values in chosen.labels.items()
+        if len(values) > 1
+    ]
+    return LabelSelectorArgs(match_labels=alone or None, match_expressions=several or None)
 
 
-def _to_dns() -> NetworkPolicyEgressRuleArgs:
-    cluster_dns = NetworkPolicyPeerArgs(
-        namespace_selector=kubernetes.meta.v1.LabelSelectorArgs(
-            match_labels={"kubernetes.io/metadata.name": "kube-system"}
-        ),
-        pod_selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
-    )
-    # TCP too: an answer over 512 bytes is asked again by TCP.
-    ports = [NetworkPolicyPortArgs(protocol=protocol, port=53) for protocol in ("UDP", "TCP")]
-    return NetworkPolicyEgressRuleArgs(to=[cluster_dns], ports=ports)
-
-
-def _to_blocks(blocks: Sequence[str], port: int, without: Sequence[str] = ()) -> NetworkPolicyEgressRuleArgs:
-    peers = [NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=block, except_=list(without) or None)) for block in blocks]
-    return NetworkPolicyEgressRuleArgs(to=peers, ports=[NetworkPolicyPortArgs(protocol="TCP", port=port)])
+def _peers(end: Pods | Addresses) -> list[NetworkPolicyPeerArgs]:
+    if isinstance(end, Addresses):
+        without = list(end.without) or None
+        return [NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=block, except_=without)) for block in end.blocks]
+    home = LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": end.namespace})
+    return [NetworkPolicyPeerArgs(namespace_selector=home, pod_selector=_selector(end))]

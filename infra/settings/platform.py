@@ -60,6 +60,7 @@ class Network(Model):
     cidr: IPv4Network
     nat_gateways: Literal["one", "perZone"]
     zones: Annotated[tuple[Zone, ...], Field(min_length=2, max_length=4)]
+    service_cidr: IPv4Network = IPv4Network("172.20.0.0/16")  # of Kubernetes' Services; fixed when the cluster is made
     interface_endpoints: tuple[Endpoint, ...] = ()
     flow_log_retention_days: Retention = 30
 

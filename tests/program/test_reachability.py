@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Any
 
 import pytest
 
 from app import contract
+from infra.kubernetes.labels import API_LABELS
 from stacks.graph import Graph, Resource
 from tests.environments import graph_of
+from tests.reachability import Host, NetworkPolicies, Pod
 
 SUBNET = "aws:ec2/subnet:Subnet"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
-POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+API = Pod("agent", API_LABELS)
 INTERNET = "198.51.100.7/32"  # documentation range (RFC 5737)
 
 
@@ -48,22 +49,12 @@ class Map:
         }
 
     def pod_may_call(self, target: str, port: int) -> bool:
-        """Whether a service pod's network policies let it call an address."""
-        return any(
-            row["port"] == port and any(_matches(peer, target) for peer in rule["to"])
-            for policy in self._selecting_the_service()
-            for rule in policy.get("egress", [])
-            for row in rule["ports"]
-        )
+        """Whether an API pod's network policies let it call an address."""
+        return NetworkPolicies.of(self.graph).allow(API, Host(target), port)
 
     def may_call_the_pod(self, source: str, port: int) -> bool:
-        """Whether a service pod's network policies let an address in on a port."""
-        return any(
-            row["port"] == port and any(_matches(peer, source) for peer in rule["from"])
-            for policy in self._selecting_the_service()
-            for rule in policy.get("ingress", [])
-            for row in rule["ports"]
-        )
+        """Whether an API pod's network policies let an address in on a port."""
+        return NetworkPolicies.of(self.graph).allow(Host(source), API, port)
 
     def load_balancer(self) -> tuple[set[str], list[str], list[str]]:
         """The addresses of the load balancer's subnets, its security groups, and the ports it listens on."""
@@ -73,22 +64,6 @@ class Map:
         hosts = {f"{IPv4Network(row.inputs['cidrBlock'])[10]}/32" for row in subnets}
         ports = sorted(str(row.inputs["port"]) for row in self.graph.of_type("aws:lb/listener:Listener"))
         return hosts, balancer.inputs["securityGroups"], ports
-
-    def _selecting_the_service(self) -> list[dict[str, Any]]:
-        labels = {"app.kubernetes.io/name": "agent"}
-        specs = [row.inputs["spec"] for row in self.graph.of_type(POLICY)]
-        assert any(spec["podSelector"] == {} and not spec.get("egress") for spec in specs), "no default deny"
-        return [spec for spec in specs if spec["podSelector"] in ({}, {"matchLabels": labels})]
-
-
-def _matches(peer: dict[str, Any], target: str) -> bool:
-    block = peer.get("ipBlock")
-    if block is None:
-        return False
-    address = IPv4Network(target)
-    return address.subnet_of(IPv4Network(block["cidr"])) and not any(
-        address.subnet_of(IPv4Network(hole)) for hole in block.get("except", [])
-    )
 
 
 def host_in(graph: Graph, purpose: str) -> str:
@@ -112,7 +87,7 @@ def test_pods_reach_their_stores_and_the_internet_by_https_and_nothing_else(stac
         (data, 22),
         (host_in(graph, "private"), 443),  # other pods and nodes
         ("169.254.169.254/32", 80),  # instance metadata
-        ("10.100.0.1/32", 443),  # the Kubernetes API
+        ("172.20.0.1/32", 443),  # the Kubernetes API
     ]
     assert [way.pod_may_call(address, port) for address, port in refused] == [False] * len(refused)
 
