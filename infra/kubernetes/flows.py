@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from app.contract import METRICS_PORT, PORT
 from infra.aws import cache, database
 from infra.kubernetes.labels import (
     API_LABELS,
@@ -26,7 +27,6 @@ from infra.kubernetes.labels import (
     WORKER_LABELS,
 )
 from infra.kubernetes.namespace import platform_namespaces
-from infra.kubernetes.service import METRICS_PORT, PORT
 from infra.settings import Settings
 
 # RFC 1918, carrier-grade NAT and link-local: an agent that may call the internet may not call our networks by it.
@@ -78,19 +78,14 @@ def pods(settings: Settings) -> Iterator[tuple[str, Mapping[str, str]]]:
     home = settings.service.namespace
     for labels in (API_LABELS, WORKER_LABELS, DATABASE_INIT_LABELS, MIGRATE_LABELS):
         yield home, labels
-    if pooled(settings):
+    if settings.database.pooler:
         yield home, PGBOUNCER_LABELS
-        yield ROLLOUTS, {NAME: "argo-rollouts"}
+    yield ROLLOUTS, {NAME: "argo-rollouts"}
     for name in _MONITORING:
         yield MONITORING, {NAME: name}
     yield MONITORING, PROMETHEUS_LABELS
     yield MONITORING, COLLECTOR_LABELS
     yield HOST_AGENTS, {NAME: "fluent-bit"}
-
-
-def pooled(settings: Settings) -> bool:
-    """Whether PgBouncer stands before the database."""
-    return settings.environment == "prod"
 
 
 _MONITORING = (
@@ -134,7 +129,7 @@ def _service(settings: Settings) -> Iterator[Flow]:
     yield Flow("scrape", _PROMETHEUS, processes, (METRICS_PORT,))
     # Jobs, and of each process the one connection that waits for LISTEN, which a pooler cannot hold.
     yield Flow("database", to_database, data, (database.PORT,))
-    if pooled(settings):
+    if settings.database.pooler:
         pooler = Pods(settings.service.namespace, {key: (value,) for key, value in PGBOUNCER_LABELS.items()})
         yield Flow("pooler", processes, pooler, (POOLER_PORT,))
         yield Flow("pooler-database", pooler, data, (database.PORT,))

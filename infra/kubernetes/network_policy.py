@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, LabelSelectorRequirementArgs, ObjectMetaArgs
@@ -28,13 +30,15 @@ class NetworkPolicies(Component):
     """
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions) -> None:
+        open_ways = list(flows(settings))
+        if found := list(selecting_nothing(open_ways, settings)):
+            raise SettingsError(found)
         super().__init__(name, opts)
         namespaces = guarded(settings)
         for namespace in namespaces:
             deny = NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"])
             self._policy(name, namespace, "default-deny", deny)
-        for flow in flows(settings):
-            _require_pods(flow, settings)
+        for flow in open_ways:
             ports = [
                 NetworkPolicyPortArgs(protocol=protocol, port=port)
                 for port in flow.ports
@@ -61,23 +65,22 @@ class NetworkPolicies(Component):
         )
 
 
-def _require_pods(flow: Flow, settings: Settings) -> None:
-    """A policy that selects nothing looks like protection, or like a way that is open, and is neither."""
+def selecting_nothing(open_ways: Iterable[Flow], settings: Settings) -> Iterator[Problem]:
+    """Ends of flows that no workload matches: such a policy looks like a way that is open, or shut, and is neither."""
     known = list(pods(settings))
-    for end in (flow.source, flow.target):
-        if not isinstance(end, Pods) or end.namespace not in guarded(settings):
-            continue
-        here = [labels for namespace, labels in known if namespace == end.namespace]
-        for key, values in end.labels.items():
-            missing = set(values) - {labels.get(key) for labels in here if end.selects(labels)}
-            if missing:
-                problem = Problem(
-                    f"flow {flow.name}",
-                    f"{key} in {sorted(missing)}",
-                    f"selects no pod of namespace {end.namespace}",
-                    "Correct the flow, or list the workload, in infra/kubernetes/flows.py.",
-                )
-                raise SettingsError([problem])
+    for flow in open_ways:
+        for end in (flow.source, flow.target):
+            if not isinstance(end, Pods) or end.namespace not in guarded(settings):
+                continue
+            here = [labels for namespace, labels in known if namespace == end.namespace and end.selects(labels)]
+            for key, values in end.labels.items():
+                if missing := sorted(set(values) - {labels[key] for labels in here}):
+                    yield Problem(
+                        f"flow {flow.name}",
+                        f"{key} in {missing}",
+                        f"selects no pod of namespace {end.namespace}",
+                        "Correct the flow, or list the workload, in infra/kubernetes/flows.py.",
+                    )
 
 
 def _selector(chosen: Pods) -> LabelSelectorArgs:

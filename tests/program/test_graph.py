@@ -19,7 +19,6 @@ INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 CLUSTER, ADD_ON, NODE_GROUP = "aws:eks/cluster:Cluster", "aws:eks/addon:Addon", "aws:eks/nodeGroup:NodeGroup"
 DATABASE, CACHE = "aws:rds/instance:Instance", "aws:elasticache/replicationGroup:ReplicationGroup"
 BINDING = "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding"
-POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 
 
 def reaches(graph: Graph, later: Resource, earlier: Resource) -> bool:
@@ -375,20 +374,6 @@ def test_exactly_one_security_group_and_the_private_subnets_carry_the_discovery_
     subnets = [r.name for r in graph.of_type(SUBNET) if "karpenter.sh/discovery" in r.inputs["tags"]]
     assert len(subnets) == (2 if stack == "dev" else 3)
     assert all("-private-" in name for name in subnets)
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_the_namespace_denies_everything_but_the_named_ways(stack: str) -> None:
-    policies = {r.inputs["metadata"]["name"]: r.inputs["spec"] for r in graph_of(stack).of_type(POLICY)}
-    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    names = {"default-deny", "load-balancer", "dns", "database", "cache", "internet-https", "pod-identity"}
-    assert set(policies) == (names | {"aws-endpoints"} if stack == "prod" else names)
-    assert [name for name, spec in policies.items() if "ingress" in spec] == ["load-balancer"]
-    internet = policies["internet-https"]["egress"][0]
-    assert internet["ports"] == [{"protocol": "TCP", "port": 443}]
-    excluded = internet["to"][0]["ipBlock"]["except"]
-    assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(excluded)
-    assert {row["protocol"] for row in policies["dns"]["egress"][0]["ports"]} == {"UDP", "TCP"}
 
 
 def test_the_vault_rings_the_topic_that_may_be_rung_by_it_and_with_events_that_exist() -> None:

@@ -7,18 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import pytest
+from pulumi import ResourceOptions
 
 from infra.kubernetes import flows
 from infra.kubernetes.flows import Flow, Pods
+from infra.kubernetes.network_policy import NetworkPolicies
 from infra.problems import SettingsError
+from infra.settings import Settings
 from stacks.graph import Graph
+from tests import reachability
 from tests.environments import graph_of, settings_of
-from tests.reachability import POLICY, End, Host, NetworkPolicies, Pod
+from tests.reachability import POLICY, End, Host, Pod
 
 NAME, COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 STACKS = ["dev", "prod"]
+CHANGES: dict[str, dict[str, Any]] = {
+    "dev": {},
+    "prod": {"database.pooler": {"image": f"checkout.invalid/pgbouncer@sha256:{'0' * 64}"}},
+}
 
 
 def ends(stack: str) -> dict[str, End]:
@@ -123,7 +132,7 @@ def asked(stack: str) -> Iterator[tuple[str, str, int]]:
 
 
 def open_ways(graph: Graph, stack: str) -> set[tuple[str, str, int]]:
-    policies, everyone = NetworkPolicies.of(graph), ends(stack)
+    policies, everyone = reachability.NetworkPolicies.of(graph), ends(stack)
     return {
         (source, target, port)
         for source, target, port in asked(stack)
@@ -134,13 +143,13 @@ def open_ways(graph: Graph, stack: str) -> set[tuple[str, str, int]]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_is_open_is_what_the_design_opens_and_nothing_else(stack: str) -> None:
     wanted = {way for way in expected(stack) if way[0] != way[1]}
-    found = open_ways(graph_of(stack, preview=False), stack)
+    found = open_ways(graph_of(stack, CHANGES[stack], preview=False), stack)
     assert (sorted(found - wanted), sorted(wanted - found)) == ([], [])
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_no_of_the_design_is_a_no(stack: str) -> None:
-    policies, everyone = NetworkPolicies.of(graph_of(stack, preview=False)), ends(stack)
+    policies, everyone = reachability.NetworkPolicies.of(graph_of(stack, CHANGES[stack], preview=False)), ends(stack)
     shut = [
         ("api", "instance metadata", 80),  # the node's credentials
         ("worker", "instance metadata", 80),
@@ -184,8 +193,23 @@ def test_every_no_of_the_design_is_a_no(stack: str) -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
+def test_each_namespace_denies_by_default_and_the_services_has_exactly_these_ways(stack: str) -> None:
+    names: dict[str, set[str]] = {}
+    for row in graph_of(stack, CHANGES[stack]).of_type(POLICY):
+        metadata, spec = row.inputs["metadata"], row.inputs["spec"]
+        names.setdefault(metadata["namespace"], set()).add(metadata["name"])
+        if metadata["name"] == "default-deny":
+            assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert set(names) == guarded(stack)
+    assert all("default-deny" in here for here in names.values())
+    ways = {"load-balancer-in", "scrape-in", "dns-out", "database-out", "cache-out", "internet-https-out", "aws-out"}
+    pooled = {"pooler-out", "pooler-in", "pooler-database-out", "pooler-scrape-in"} if stack == "prod" else set[str]()
+    assert names["agent"] == {"default-deny", "pod-identity-out", "traces-out"} | ways | pooled
+
+
+@pytest.mark.parametrize("stack", STACKS)
 def test_dns_is_asked_by_udp_and_by_tcp(stack: str) -> None:
-    policies, everyone = NetworkPolicies.of(graph_of(stack, preview=False)), ends(stack)
+    policies, everyone = reachability.NetworkPolicies.of(graph_of(stack, CHANGES[stack], preview=False)), ends(stack)
     for name, end in everyone.items():
         if isinstance(end, Pod) and end.namespace in guarded(stack):
             assert policies.allow(end, everyone["dns"], 53, "UDP"), name
@@ -195,15 +219,17 @@ def test_dns_is_asked_by_udp_and_by_tcp(stack: str) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_no_policy_opens_more_ports_of_a_selector_than_the_cni_takes(stack: str) -> None:
     # 24 combinations of protocol and port (EKS user guide, considerations for network policies).
-    for row in graph_of(stack).of_type(POLICY):
+    for row in graph_of(stack, CHANGES[stack]).of_type(POLICY):
         rules = [*row.inputs["spec"].get("egress", []), *row.inputs["spec"].get("ingress", [])]
         assert sum(len(rule.get("ports", [])) for rule in rules) <= 24
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_pod_of_ours_is_one_that_the_policies_know(stack: str) -> None:
-    known = [(namespace, dict(labels)) for namespace, labels in flows.pods(settings_of(stack))]
-    workloads = [row.inputs for row in graph_of(stack) if row.kind in ("Deployment", "Job", "CronJob", "Rollout")]
+    known = [(namespace, dict(labels)) for namespace, labels in flows.pods(settings_of(stack, CHANGES[stack]))]
+    workloads = [
+        row.inputs for row in graph_of(stack, CHANGES[stack]) if row.kind in ("Deployment", "Job", "CronJob", "Rollout")
+    ]
     assert workloads
     for inputs in workloads:
         job = inputs["spec"].get("jobTemplate", inputs)
@@ -213,13 +239,14 @@ def test_every_pod_of_ours_is_one_that_the_policies_know(stack: str) -> None:
         ), inputs["metadata"]["name"]
 
 
-def test_a_flow_that_selects_nothing_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    shipped = flows.flows
+def test_a_flow_that_selects_nothing_is_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of("dev")
+    slip = Flow("reports", Pods("agent", {NAME: ("agent",), COMPONENT: ("api", "reprots")}), Pods("agent"), (443,))
+    with_slip = [*flows.flows(settings), slip]
 
-    def with_a_slip(settings: flows.Settings) -> Iterator[Flow]:
-        yield from shipped(settings)
-        yield Flow("reports", Pods("agent", {NAME: ("agent",), COMPONENT: ("api", "reprots")}), Pods("agent"), (443,))
+    def slipped(_: Settings) -> list[Flow]:
+        return with_slip
 
-    monkeypatch.setattr("infra.kubernetes.network_policy.flows", with_a_slip)
+    monkeypatch.setattr("infra.kubernetes.network_policy.flows", slipped)
     with pytest.raises(SettingsError, match=r"flow reports=.*'reprots'.*selects no pod of namespace agent"):
-        graph_of("dev", {"budget.monthlyUsd": 601})
+        NetworkPolicies("network-policies", settings, ResourceOptions())
