@@ -40,13 +40,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def __init__(self, package: str, store: Store) -> None:
         self._package, self._store = package, store
-        self._cloud = CLOUDS[package](store)
+        self.cloud = CLOUDS[package](store)
 
     def Handshake(self, request: Any, context: Any) -> Any:
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=False, accept_outputs=False)
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        return plugin_pb2.PluginInfo(version=self._cloud.version)
+        return plugin_pb2.PluginInfo(version=self.cloud.version)
 
     def GetSchema(self, request: Any, context: Any) -> Any:
         return provider_pb2.GetSchemaResponse(schema="{}")
@@ -64,13 +64,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Configure(self, request: Any, context: Any) -> Any:
         arguments = decode(request.args)
-        _answering(context, lambda: self._cloud.configure(arguments))
+        _answering(context, lambda: self.cloud.configure(arguments))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     def Check(self, request: Any, context: Any) -> Any:
         inputs, failures = _answering(
             context,
-            lambda: self._cloud.check(
+            lambda: self.cloud.check(
                 _type(request.urn), request.urn, decode(request.olds), decode(request.news), request.randomSeed
             ),
         )
@@ -82,7 +82,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Diff(self, request: Any, context: Any) -> Any:
         old, new = decode(request.old_inputs), decode(request.news)
-        change = _answering(context, lambda: self._cloud.diff(_type(request.urn), old, new))
+        change = _answering(context, lambda: self.cloud.diff(_type(request.urn), old, new))
         some = provider_pb2.DiffResponse.DIFF_SOME if change.differences else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(
             changes=some,
@@ -100,20 +100,21 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         type_, inputs = _type(request.urn), decode(request.properties)
         self._fail_if_told(context, type_, "create", request.preview)
         identifier, outputs = _answering(
-            context, lambda: self._cloud.create(type_, request.urn, inputs, preview=request.preview)
+            context, lambda: self.cloud.create(type_, request.urn, inputs, preview=request.preview)
         )
         if not request.preview and self._store.take_fault(type_, "create", after=True):
-            _abort_initialised(context, identifier, outputs, inputs)
-        return provider_pb2.CreateResponse(id=identifier, properties=encode(_hidden(outputs, inputs)))
+            message = "InternalFailure: injected: made, but its initialisation failed"
+            abort_initialised(context, message, identifier, outputs, inputs)
+        return provider_pb2.CreateResponse(id=identifier, properties=encode(hidden(outputs, inputs)))
 
     def Read(self, request: Any, context: Any) -> Any:
-        found = _answering(context, lambda: self._cloud.read(_type(request.urn), request.id))
+        found = _answering(context, lambda: self.cloud.read(_type(request.urn), request.id))
         if found is None:
             return provider_pb2.ReadResponse()
         # The store holds values in clear: what the engine knows as a secret must reach it as one.
         known = decode(request.inputs)
-        inputs, outputs = (_hidden(side, known) for side in found)
-        outputs = _hidden(outputs, decode(request.properties))
+        inputs, outputs = (hidden(side, known) for side in found)
+        outputs = hidden(outputs, decode(request.properties))
         return provider_pb2.ReadResponse(id=request.id, inputs=encode(inputs), properties=encode(outputs))
 
     def Update(self, request: Any, context: Any) -> Any:
@@ -121,16 +122,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._fail_if_told(context, type_, "update", request.preview)
         outputs = _answering(
             context,
-            lambda: self._cloud.update(
+            lambda: self.cloud.update(
                 type_, request.id, request.urn, decode(request.olds), new, preview=request.preview
             ),
         )
-        return provider_pb2.UpdateResponse(properties=encode(_hidden(outputs, new)))
+        return provider_pb2.UpdateResponse(properties=encode(hidden(outputs, new)))
 
     def Delete(self, request: Any, context: Any) -> Any:
         type_ = _type(request.urn)
         self._fail_if_told(context, type_, "delete", False)
-        _answering(context, lambda: self._cloud.delete(type_, request.id))
+        _answering(context, lambda: self.cloud.delete(type_, request.id))
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
@@ -161,15 +162,14 @@ def _abort(context: Any, message: str) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-def _abort_initialised(
-    context: Any, identifier: str, outputs: Mapping[str, Any], inputs: Mapping[str, Any]
+def abort_initialised(
+    context: Any, message: str, identifier: str, outputs: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> NoReturn:
     """Fail after the resource was made, the way that lets the engine remember it (pulumi/errors.proto)."""
-    message = "InternalFailure: injected: made, but its initialisation failed"
     detail = any_pb2.Any()
     detail.Pack(
         provider_pb2.ErrorResourceInitFailed(
-            id=identifier, properties=encode(_hidden(outputs, inputs)), reasons=[message], inputs=encode(inputs)
+            id=identifier, properties=encode(hidden(outputs, inputs)), reasons=[message], inputs=encode(inputs)
         )
     )
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message, details=[detail])
@@ -182,17 +182,17 @@ def _property_diff(found: Difference, *, replaces: bool) -> Any:
     return _KINDS(kind=_KINDS.Kind.Value(kind), inputDiff=True)
 
 
-def _hidden(value: Any, like: Any) -> Any:
+def hidden(value: Any, like: Any) -> Any:
     """The value with a secret wherever ``like`` has one: computed outputs and the store know values only in clear."""
     if isinstance(like, Secret):
         return value if isinstance(value, Secret) else Secret(value)
     if isinstance(value, dict) and isinstance(like, dict):
         model = cast("dict[str, Any]", like)
-        return {key: _hidden(item, model.get(key)) for key, item in cast("dict[str, Any]", value).items()}
+        return {key: hidden(item, model.get(key)) for key, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list) and isinstance(like, list):
         items, models = cast("list[Any]", value), cast("list[Any]", like)
         if len(items) == len(models):
-            return [_hidden(item, model) for item, model in zip(items, models, strict=True)]
+            return [hidden(item, model) for item, model in zip(items, models, strict=True)]
         return Secret(items) if models != revealed(models) else items
     return cast("Any", value)
 
