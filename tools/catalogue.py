@@ -56,7 +56,7 @@ class Tool:
     release: Release | None = None
     go: GoBuild | None = None
     debian: DebianPackage | None = None
-    any_later: bool = False  # a later major version does as well
+    same: int = 1  # how many parts of the version must be the pinned ones; the rest may be later
 
 
 PULUMI = Tool(
@@ -120,7 +120,7 @@ REDIS = Tool(
     version="7.0.15",
     version_command=("--version",),
     debian=DebianPackage("redis-server", "usr/bin/redis-server"),
-    any_later=True,  # publish and subscribe are the same in every version
+    same=0,  # publish and subscribe are the same in every version
 )
 PGBOUNCER = Tool(
     name="pgbouncer",
@@ -129,4 +129,37 @@ PGBOUNCER = Tool(
     debian=DebianPackage("pgbouncer", "usr/sbin/pgbouncer"),
 )
 
-TOOLS = {tool.name: tool for tool in (PULUMI, PROMTOOL, AMTOOL, REDIS, PGBOUNCER)}
+# The control plane of tests/cluster: one module, so that what the programs share is compiled once. The first of them
+# takes nearly all of the time.
+KUBERNETES_VERSION = "1.36.3"
+_KUBERNETES_FLAGS = (
+    "-trimpath",
+    "-pgo=off",
+    "-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=v{version} "
+    "-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36",
+)
+
+
+def _control_plane(
+    name: str, version: str, package: str, flags: tuple[str, ...] = _KUBERNETES_FLAGS, wait: str = "a minute"
+) -> Tool:
+    build = GoBuild(HERE / "kubernetes", package, flags, wait)
+    return Tool(name, version, ("--version",), go=build, same=2)  # an object's fields differ between minor versions
+
+
+CONTROL_PLANE = (
+    _control_plane(
+        "kube-apiserver", KUBERNETES_VERSION, "k8s.io/kubernetes/cmd/kube-apiserver", wait="about 5 minutes"
+    ),
+    _control_plane("kube-controller-manager", KUBERNETES_VERSION, "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    _control_plane("kube-scheduler", KUBERNETES_VERSION, "k8s.io/kubernetes/cmd/kube-scheduler"),
+    _control_plane("etcd", "3.6.14", "go.etcd.io/etcd/server/v3", ("-trimpath", "-ldflags=-s -w")),
+    _control_plane(
+        "kwok",
+        "0.8.0",
+        "sigs.k8s.io/kwok/cmd/kwok",
+        ("-trimpath", "-ldflags=-s -w -X sigs.k8s.io/kwok/pkg/consts.Version=v{version}"),
+    ),
+)
+
+TOOLS = {tool.name: tool for tool in (PULUMI, PROMTOOL, AMTOOL, REDIS, PGBOUNCER, *CONTROL_PLANE)}

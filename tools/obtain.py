@@ -114,7 +114,7 @@ def _ways(tool: Tool, installed: Path, report: Report) -> Iterator[tuple[str, Ca
 
 
 def _require_version(tool: Tool, binary: Path) -> str:
-    """The version that the binary tells: the pinned one, or a later one (of the same major version, unless any does)."""
+    """The version that the binary tells: the pinned one, or a later one that is the same in as many parts as it must."""
     try:
         answer = subprocess.run(
             [str(binary), *tool.version_command],
@@ -131,8 +131,8 @@ def _require_version(tool: Tool, binary: Path) -> str:
     if told is None:
         raise Unavailable(f"{binary} does not tell its version, but {answer.stdout[:60]!r}")
     has, needs = (tuple(map(int, version.split("."))) for version in (told[0], tool.version))
-    if has < needs or (has[0] != needs[0] and not tool.any_later):
-        later = "later" if tool.any_later else f"a later {needs[0]}.x"
+    if has < needs or has[: tool.same] != needs[: tool.same]:
+        later = f"a later {'.'.join(map(str, needs[: tool.same]))}.x" if tool.same else "later"
         raise Unavailable(f"{binary} is version {told[0]}, not {tool.version} or {later}")
     return told[0]
 

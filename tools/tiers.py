@@ -11,12 +11,18 @@ from rich.markup import escape
 
 from stacks.terminal import console, errors, run_command
 from tools.activity import shown
-from tools.catalogue import Unavailable
+from tools.catalogue import CONTROL_PLANE, Unavailable
 from tools.obtain import obtain
 
 ROOT = Path(__file__).resolve().parent.parent
-TIERS = {"engine": ("pulumi",), "rules": ("promtool", "amtool")}  # pytest marker → tools its tests cannot do without
-SLOW_TIERS = ("engine", "rules", "service")  # what the quick run leaves out: each test of theirs starts processes
+# pytest marker → the tools its tests cannot do without
+TIERS = {
+    "engine": ("pulumi",),
+    "cluster": ("pulumi", *(tool.name for tool in CONTROL_PLANE)),
+    "rules": ("promtool", "amtool"),
+}
+# What the quick run leaves out: each test of theirs starts processes.
+SLOW_TIERS = ("engine", "cluster", "rules", "service")
 
 
 def main(arguments: list[str]) -> int:

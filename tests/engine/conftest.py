@@ -1,4 +1,4 @@
-"""The pulumi command, and one folder of embedded clouds per worker."""
+"""One folder of embedded clouds per worker."""
 
 from __future__ import annotations
 
@@ -8,16 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.engine.running import fixture_cloud
-from tools.obtain import find
-
-
-@pytest.fixture(scope="session")
-def pulumi() -> Path:
-    """The pulumi command as it is on this machine; tests without it are left out."""
-    found = find("pulumi")
-    if found is None:
-        pytest.skip("no pulumi command: run make tools")
-    return found.path
 
 
 @pytest.fixture(scope="session")

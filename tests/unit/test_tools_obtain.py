@@ -298,7 +298,7 @@ def test_without_apt_the_remedy_is_to_install_the_tool(path: Path, tmp_path: Pat
 
 def test_a_tool_that_may_be_any_later_version_takes_the_next_major_one(path: Path, tmp_path: Path) -> None:
     put_on_path(path, "2.0.0")
-    row = Tool(NAME, VERSION, ("version",), any_later=True)
+    row = Tool(NAME, VERSION, ("version",), same=0)
     assert obtain_tool(row, folder=tmp_path / "tools").origin == ON_PATH
     put_on_path(path, "1.4.1")
     with pytest.raises(Unavailable, match=r"is version 1\.4\.1, not 1\.4\.2 or later"):

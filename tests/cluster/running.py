@@ -1,0 +1,56 @@
+"""A stack whose Kubernetes half is a real API server: the engine with our plugin in the place of the embedded one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stacks.embedded.engine import Workspace, open_workspace
+from stacks.embedded.kubernetes import CLUSTER
+from stacks.embedded.store import Store, Stored
+from tests.cluster.control_plane import ControlPlane
+from tests.engine.running import PROJECT, STACK, Running
+from tests.environments import config_of
+
+PLACE = "https://kubernetes.example.com"
+
+
+def environment(
+    root: Path, pulumi: Path, server: ControlPlane, stack: str, changes: dict[str, Any] | None = None
+) -> Running:
+    """A shipped environment with some of its settings changed; opened again, it is the same stack."""
+    return _on(server, open_workspace(stack, pulumi, root, config=config_of(stack, changes)))
+
+
+def objects(root: Path, pulumi: Path, server: ControlPlane, *manifests: dict[str, Any], patience: int = 60) -> Running:
+    """A stack of Kubernetes objects only, named by kind and name; its cluster is there before it."""
+    rows = [
+        {"type": _type(manifest), "name": f"{manifest['kind']}-{manifest['metadata']['name']}", "inputs": manifest}
+        for manifest in manifests
+    ]
+    config = {
+        "pulumi:disable-default-providers": '["*"]',
+        "fixture:resources": json.dumps(rows),
+        "fixture:kubeconfig": yaml.safe_dump({"clusters": [{"cluster": {"server": PLACE}}]}),
+    }
+    workspace = open_workspace(STACK, pulumi, root, project=PROJECT, config=config)
+    Store(workspace.store).insert(Stored(CLUSTER, "fixture", "made by hand", {}, {"endpoint": PLACE}, "us-east-1"))
+    return _on(server, workspace, patience)
+
+
+def _type(manifest: dict[str, Any]) -> str:
+    version = manifest["apiVersion"]
+    return f"kubernetes:{version if '/' in version else f'core/{version}'}:{manifest['kind']}"
+
+
+def _on(server: ControlPlane, workspace: Workspace, patience: int = 60) -> Running:
+    launcher = workspace.directory / "bin" / "pulumi-resource-kubernetes"
+    arguments = [str(server.kubeconfig), str(server.definitions), str(patience)]
+    command = [sys.executable, "-m", "tests.cluster.provider", *arguments]
+    launcher.write_text(f"#!/bin/sh\nexec {shlex.join(command)}\n")
+    return Running(workspace)
