@@ -52,7 +52,7 @@ class DebianPackage:
 class Tool:
     name: str
     version: str
-    version_command: tuple[str, ...]
+    version_command: tuple[str, ...]  # empty for a program that does not tell; then none but our own build is taken
     release: Release | None = None
     go: GoBuild | None = None
     debian: DebianPackage | None = None
@@ -138,13 +138,16 @@ _KUBERNETES_FLAGS = (
     "-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=v{version} "
     "-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36",
 )
+_PLAIN = ("-trimpath", "-ldflags=-s -w")
+_VPA, VPA_VERSION = "k8s.io/autoscaler/vertical-pod-autoscaler", "1.7.1"
 
 
 def _control_plane(
     name: str, version: str, package: str, flags: tuple[str, ...] = _KUBERNETES_FLAGS, wait: str = "a minute"
 ) -> Tool:
     build = GoBuild(HERE / "kubernetes", package, flags, wait)
-    return Tool(name, version, ("--version",), go=build, same=2)  # an object's fields differ between minor versions
+    tells = () if name.startswith("vpa-") else ("--version",)
+    return Tool(name, version, tells, go=build, same=2)  # an object's fields differ between minor versions
 
 
 CONTROL_PLANE = (
@@ -153,13 +156,15 @@ CONTROL_PLANE = (
     ),
     _control_plane("kube-controller-manager", KUBERNETES_VERSION, "k8s.io/kubernetes/cmd/kube-controller-manager"),
     _control_plane("kube-scheduler", KUBERNETES_VERSION, "k8s.io/kubernetes/cmd/kube-scheduler"),
-    _control_plane("etcd", "3.6.14", "go.etcd.io/etcd/server/v3", ("-trimpath", "-ldflags=-s -w")),
+    _control_plane("etcd", "3.6.14", "go.etcd.io/etcd/server/v3", _PLAIN),
     _control_plane(
         "kwok",
         "0.8.0",
         "sigs.k8s.io/kwok/cmd/kwok",
         ("-trimpath", "-ldflags=-s -w -X sigs.k8s.io/kwok/pkg/consts.Version=v{version}"),
     ),
+    _control_plane("vpa-recommender", VPA_VERSION, f"{_VPA}/pkg/recommender", _PLAIN),
+    _control_plane("vpa-admission-controller", VPA_VERSION, f"{_VPA}/pkg/admission-controller", _PLAIN),
 )
 
 TOOLS = {tool.name: tool for tool in (PULUMI, PROMTOOL, AMTOOL, REDIS, PGBOUNCER, *CONTROL_PLANE)}

@@ -94,6 +94,8 @@ def _search(tool: Tool, folder: Path) -> Found:
     try:
         if on_path is None:
             raise Unavailable(f"there is no {tool.name} on PATH")
+        if not tool.version_command:
+            raise Unavailable(f"{on_path} cannot be asked for its version")
         return Found(tool.name, _require_version(tool, Path(on_path)), ON_PATH, Path(on_path))
     except Unavailable:
         installed = _installed(tool, folder)
@@ -115,6 +117,8 @@ def _ways(tool: Tool, installed: Path, report: Report) -> Iterator[tuple[str, Ca
 
 def _require_version(tool: Tool, binary: Path) -> str:
     """The version that the binary tells: the pinned one, or a later one that is the same in as many parts as it must."""
+    if not tool.version_command:  # made by us, from a go.mod that names it
+        return tool.version
     try:
         answer = subprocess.run(
             [str(binary), *tool.version_command],

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.control_plane import BINARIES, ControlPlane
+from tests.cluster.control_plane import ControlPlane
 from tests.cluster.custom_resources import definitions, prepare
-from tools.catalogue import Unavailable
+from tools.catalogue import CONTROL_PLANE, Unavailable
 from tools.obtain import find
 
 # The controllers' own minutes, in seconds; the policies under test are those of the objects.
@@ -24,7 +24,7 @@ QUICK_SCALING = (
 @pytest.fixture(scope="session")
 def binaries() -> dict[str, Path]:
     """The control plane's programs; tests without them are left out."""
-    found = {name: find(name) for name in BINARIES}
+    found = {tool.name: find(tool.name) for tool in CONTROL_PLANE}
     missing = [name for name, tool in found.items() if tool is None]
     if missing:
         pytest.skip(f"no {', '.join(missing)}: run make tools")

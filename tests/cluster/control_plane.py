@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.cluster.api import Api, ApiError, until
 
-BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 STAGES = Path(__file__).with_name("kwok_stages.yaml")
 # The names by which the API server's own bootstrap policy knows its components; the tests are cluster-admin.
 USERS = {
@@ -36,7 +35,7 @@ class ControlPlane:
 
     def __init__(self, folder: Path, binaries: Mapping[str, Path], controller_flags: tuple[str, ...] = ()) -> None:
         self.folder, self._binaries, self._controller_flags = folder, binaries, controller_flags
-        self._ports = _free_ports(7)
+        self._ports = free_ports(7)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.api: Api
 
@@ -101,7 +100,7 @@ class ControlPlane:
         clients, peers, server, controllers, scheduler, kwok, kwok_node = self._ports
         self._credentials(server)
         etcd, members = f"http://127.0.0.1:{clients}", f"http://127.0.0.1:{peers}"
-        self._run(
+        self.run(
             "etcd",
             "--name=only",
             f"--data-dir={self.folder / 'etcd'}",
@@ -113,7 +112,7 @@ class ControlPlane:
             f"--initial-advertise-peer-urls={members}",
             f"--initial-cluster=only={members}",
         )
-        self._run(
+        self.run(
             "kube-apiserver",
             f"--etcd-servers={etcd}",
             "--bind-address=127.0.0.1",
@@ -133,7 +132,7 @@ class ControlPlane:
         until(self._answers, 90, "API server ready")
         self.api = Api(self.kubeconfig)
         bounded = ("--leader-elect=false", "--bind-address=127.0.0.1", "--kube-api-qps=200", "--kube-api-burst=400")
-        self._run(
+        self.run(
             "kube-controller-manager",
             f"--kubeconfig={self.folder / 'controllers.kubeconfig'}",
             f"--secure-port={controllers}",
@@ -143,13 +142,13 @@ class ControlPlane:
             f"--root-ca-file={self.certificate[0]}",
             *self._controller_flags,
         )
-        self._run(
+        self.run(
             "kube-scheduler",
             f"--kubeconfig={self.folder / 'scheduler.kubeconfig'}",
             f"--secure-port={scheduler}",
             *bounded,
         )
-        self._run(
+        self.run(
             "kwok",
             f"--kubeconfig={self.kubeconfig}",
             "--manage-all-nodes=true",
@@ -208,7 +207,8 @@ class ControlPlane:
             }
             (self.folder / f"{user}.kubeconfig").write_text(yaml.safe_dump(config))
 
-    def _run(self, name: str, *arguments: str) -> None:
+    def run(self, name: str, *arguments: str) -> None:
+        """Start one of the programs; it ends with the others."""
         with (self.folder / f"{name}.log").open("wb") as log:
             self._processes[name] = subprocess.Popen(
                 [str(self._binaries[name]), *arguments],
@@ -234,7 +234,7 @@ class ControlPlane:
                 process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free now; held together, so that none is given twice."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]

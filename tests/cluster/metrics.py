@@ -125,6 +125,9 @@ def _answer(server: ControlPlane, metrics: Metrics, parts: list[str], selector: 
                 [_usage(metrics, pod) for pod in _running(server, namespace, selector)] if metrics.containers else []
             )
             return {"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items}
+        case ["apis", "metrics.k8s.io", _, "pods"]:
+            items = [_usage(metrics, pod) for pod in _running(server, None, selector)]
+            return {"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items}
         case ["apis", "custom.metrics.k8s.io", _, "namespaces", namespace, "pods", "*", name] if name in metrics.pods:
             pods = _running(server, namespace, selector)
             items = [_value(pod, name, metrics.pods[name]) for pod in pods]
@@ -148,7 +151,7 @@ def _resources(metrics: Metrics, group: str) -> list[dict[str, Any]]:
     ]
 
 
-def _running(server: ControlPlane, namespace: str, selector: str) -> list[dict[str, Any]]:
+def _running(server: ControlPlane, namespace: str | None, selector: str) -> list[dict[str, Any]]:
     pods = server.api.all("v1", "Pod", namespace, **({"labelSelector": selector} if selector else {}))
     return [pod for pod in pods if pod["status"].get("phase") == "Running"]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from stacks.configuration import ROOT
 from stacks.embedded.engine import Workspace, open_workspace
 from stacks.embedded.kubernetes import CLUSTER
 from stacks.embedded.store import Store, Stored
@@ -20,11 +21,17 @@ from tests.environments import config_of
 PLACE = "https://kubernetes.example.com"
 
 
-def environment(
-    root: Path, pulumi: Path, server: ControlPlane, stack: str, changes: dict[str, Any] | None = None
-) -> Running:
-    """A shipped environment with some of its settings changed; opened again, it is the same stack."""
-    return _on(server, open_workspace(stack, pulumi, root, config=config_of(stack, changes)))
+def environment(root: Path, pulumi: Path, server: ControlPlane, stack: str, changes: dict[str, Any]) -> Running:
+    """A shipped environment with some of its settings changed; opened again, it is the same stack.
+
+    Without service.image it has none: the embedded cloud's stand-in for one is for the checkout's own folder.
+    """
+    project = root / "project"
+    project.mkdir(exist_ok=True)
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    (project / "Pulumi.yaml").write_text(yaml.safe_dump({**declared, "main": str(ROOT / "stacks")}))
+    config = config_of(stack, changes)
+    return _on(server, open_workspace(stack, pulumi, root / "clouds", project=project, config=config))
 
 
 def objects(root: Path, pulumi: Path, server: ControlPlane, *manifests: dict[str, Any], patience: int = 60) -> Running:

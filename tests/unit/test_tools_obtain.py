@@ -305,6 +305,16 @@ def test_a_tool_that_may_be_any_later_version_takes_the_next_major_one(path: Pat
         obtain_tool(row, folder=tmp_path / "tools")
 
 
+def test_a_tool_that_does_not_tell_its_version_is_taken_from_nowhere_but_our_own_build(
+    path: Path, host: Host, tmp_path: Path
+) -> None:
+    put_on_path(path, VERSION)
+    silent = Tool(NAME, VERSION, (), host.release(b"#!/bin/sh\nexit 1\n"))
+    found = obtain_tool(silent, folder=tmp_path / "tools")
+    assert (found.origin, found.version) == (BY_DOWNLOAD, VERSION)
+    assert found.passed_over == (f"{path / NAME} cannot be asked for its version",)
+
+
 def test_two_processes_that_want_the_same_tool_make_it_once(path: Path, host: Host, tmp_path: Path) -> None:
     row = tool(host.release(script(VERSION)))
     found: list[str] = []
@@ -349,7 +359,7 @@ def test_the_json_output_names_version_origin_and_path(path: Path, tmp_path: Pat
 @pytest.mark.parametrize("row", [row for row in TOOLS.values() if row.go], ids=lambda row: row.name)
 def test_the_go_module_of_a_tool_pins_the_version_of_its_row(row: Tool) -> None:
     assert row.go is not None
-    module = row.go.package.removesuffix(f"/cmd/{row.name}")
+    module = re.sub(r"/(cmd|pkg)/[\w-]+$", "", row.go.package)
     version = row.go.module_version or row.version
     assert f"{module} v{version}" in (row.go.module / "go.mod").read_text()
     assert f"{module} v{version} h1:" in (row.go.module / "go.sum").read_text()

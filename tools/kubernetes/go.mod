@@ -6,7 +6,6 @@ tool (
 	go.etcd.io/etcd/server/v3
 	k8s.io/autoscaler/vertical-pod-autoscaler/pkg/admission-controller
 	k8s.io/autoscaler/vertical-pod-autoscaler/pkg/recommender
-	k8s.io/autoscaler/vertical-pod-autoscaler/pkg/updater
 	k8s.io/kubernetes/cmd/kube-apiserver
 	k8s.io/kubernetes/cmd/kube-controller-manager
 	k8s.io/kubernetes/cmd/kube-scheduler
