@@ -1,6 +1,6 @@
 """The kubernetes stand-in: objects checked against the schemas of the pinned version, kept in the embedded cloud.
 
-The seam for a real API server is Cloud: another one under CLOUDS["kubernetes"] keeps the objects there instead.
+The seam for a real API server is Cloud: tests/cluster puts another one in the place of this.
 """
 
 from __future__ import annotations
