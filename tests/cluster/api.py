@@ -93,8 +93,9 @@ class Api:
         return self.request("GET", self.path(reference))
 
     def all(self, version: str, kind: str, namespace: str | None = None, **parameters: str) -> list[Manifest]:
-        """The objects of a kind."""
-        return self.request("GET", self.collection(version, kind, namespace), **parameters)["items"]
+        """The objects of a kind, each with version and kind, which a list leaves out."""
+        found = self.request("GET", self.collection(version, kind, namespace), **parameters)["items"]
+        return [{"apiVersion": version, "kind": kind, **row} for row in found]
 
     def apply(
         self, manifest: Mapping[str, Any], *, dry_run: bool = False, force: bool = True, manager: str = MANAGER

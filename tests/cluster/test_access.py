@@ -12,7 +12,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.custom_resources import definitions
 from tests.cluster.manifests import IMAGE, pod
 from tests.cluster.nodes import launch
-from tests.cluster.program import applied, of_kind
+from tests.cluster.program import applied
 from tests.environments import settings_of
 from tests.program.test_access import FOR_NOBODY, NEEDED, NEEDED_WITH_CANARY, VERBS
 
@@ -120,12 +120,15 @@ def test_no_namespace_takes_a_load_balancer_of_its_own_or_foreign_addresses(
         assert said in refusal(server, service)
 
 
-def test_the_quota_stops_what_the_autoscalers_could_never_ask_for(server: ControlPlane) -> None:
-    [quota] = of_kind(applied(server, "prod", {"service.image": IMAGE}), "ResourceQuota")
-    largest = int(quota["spec"]["hard"]["requests.cpu"].removesuffix("m")) + 1
-    requests = {"resources": {"requests": {"cpu": f"{largest}m", "memory": "1Gi"}}}
-    assert "exceeded quota" in refusal(server, pod("probe", NAMESPACE, container=requests)) or "maximum cpu" in refusal(
-        server, pod("probe", NAMESPACE, container=requests)
+def test_the_namespace_takes_no_more_than_its_bounds(server: ControlPlane) -> None:
+    metadata = {"name": "probe", "namespace": NAMESPACE}
+    spec = {"type": "NodePort", "ports": [{"port": 80}]}
+    said = refusal(server, {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    assert "exceeded quota" in said
+    assert "services.nodeports=0" in said
+    large = {"requests": {"cpu": "1", "memory": "64Gi"}, "limits": {"cpu": "1", "memory": "64Gi"}}
+    assert "maximum memory usage per Container" in refusal(
+        server, pod("probe", NAMESPACE, container={"resources": large})
     )
 
 

@@ -49,7 +49,7 @@ def is_ready(pod: Manifest) -> bool:
 
 
 def is_api(manifest: Manifest) -> bool:
-    return manifest["metadata"]["labels"].get(COMPONENT, "api") == "api"
+    return manifest["metadata"]["labels"].get(COMPONENT) == "api"
 
 
 @pytest.fixture(scope="module")
