@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from infra.aws.add_ons import SYSTEM_TAINT
 from infra.instances import allocatable, shape
-from infra.kubernetes.node_pools import DOMAINS
-from infra.kubernetes.service import SPREAD_LABEL
+from infra.node_mix import DOMAINS, SPREAD_LABEL
 from infra.settings import Settings
 from tests.cluster.control_plane import ControlPlane
 
