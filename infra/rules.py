@@ -11,6 +11,7 @@ from infra.compatibility import incompatible, out_of_support
 from infra.problems import Problem
 from infra.regions import ZONES
 from infra.settings import Settings
+from infra.settings.platform import GRAFANA_PASSWORD
 from infra.versions import KUBERNETES_SUPPORT, kubernetes_support
 
 
@@ -161,6 +162,13 @@ def _secrets_and_edge(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 "secrets.mounted", name, "is not one of secrets.entries", "Add it there and set its value first."
             )
+    if settings.monitoring.grafana and GRAFANA_PASSWORD not in settings.secrets.entries:
+        yield Problem(
+            "monitoring.grafana",
+            True,
+            f"needs {GRAFANA_PASSWORD} in secrets.entries",
+            "Add it there and set its value.",
+        )
     ingress = settings.ingress
     if (ingress.host is None) != (ingress.zone_id is None):
         yield Problem(

@@ -83,9 +83,17 @@ LOAD_BALANCER_CONTROLLER = Pin(
     "aws-load-balancer-controller", "3.5.0", "github: Argo CD of an EKS 1.36 cluster, 2026-09", ("1.35", "1.36")
 )
 
+# prometheus-operator 0.93, whose CRDs the second chart carries. Read in public repositories, 2026-08; neither source
+# names a Kubernetes minor. The newest values.yaml that could be read is older (tests/program/chart_keys.py).
+PROMETHEUS_STACK = Pin("kube-prometheus-stack", "88.5.3", "github: release notes kept by a cluster's owners, 2026-08")
+PROMETHEUS_CRDS = Pin("prometheus-operator-crds", "31.0.1", "github: charts of public clusters, read 2026-08")
+PROMETHEUS_CHARTS = "https://prometheus-community.github.io/helm-charts"
+
 CHARTS = {
     "karpenter": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter"),
     "karpenter-crd": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter-crd"),
+    "kube-prometheus-stack": (PROMETHEUS_STACK, PROMETHEUS_CHARTS),
+    "prometheus-operator-crds": (PROMETHEUS_CRDS, PROMETHEUS_CHARTS),
     "aws-load-balancer-controller": (LOAD_BALANCER_CONTROLLER, "https://aws.github.io/eks-charts"),
 }
 

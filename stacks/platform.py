@@ -17,6 +17,7 @@ from infra.aws.cluster import Cluster
 from infra.aws.database import Database
 from infra.aws.delivery import DeliveryRoles
 from infra.aws.edge import Edge
+from infra.aws.heartbeat import Heartbeat, Topics
 from infra.aws.keys import Keys
 from infra.aws.load_balancer import LoadBalancer
 from infra.aws.logs import log_group
@@ -29,7 +30,9 @@ from infra.aws.workloads import WorkloadRoles
 from infra.kubernetes import pods
 from infra.kubernetes.admission import AdmissionPolicies
 from infra.kubernetes.autoscaling import Scaling
+from infra.kubernetes.labels import MONITORING
 from infra.kubernetes.load_balancer_controller import LoadBalancerController, ServiceTargets
+from infra.kubernetes.monitoring import Monitoring
 from infra.kubernetes.namespace import PlatformNamespaces, ServiceNamespace
 from infra.kubernetes.network_policy import NetworkPolicies
 from infra.kubernetes.node_pools import Karpenter, NodePools
@@ -38,6 +41,7 @@ from infra.kubernetes.rbac import NamespaceAccess
 from infra.kubernetes.secrets import MountedSecrets
 from infra.kubernetes.service import Api, Backends, Priorities, Workers
 from infra.settings import Settings
+from infra.settings.platform import GRAFANA_PASSWORD
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Foundation:
     storage: Storage
     workloads: WorkloadRoles
     alerts: AlertTopic
+    topics: Topics
     load_balancer: LoadBalancer
     delivery: DeliveryRoles | None
 
@@ -79,6 +84,8 @@ def build_aws(settings: Settings) -> Foundation:
     pods = f"/{settings.name}/pods"
     log_group("pod-logs", pods, settings, keys.logs, settings.cluster.log_retention_days, opts)
     alerts = AlertTopic("alerts", settings, keys, opts)
+    heartbeat = Heartbeat("heartbeat", settings, keys, alerts.arn, opts)
+    topics = Topics(alerts.arn, heartbeat.arn, keys.alerts)
     balancer = LoadBalancer(
         "load-balancer", settings, network, cluster, storage.access_logs, _edge(settings, keys, opts), opts
     )
@@ -93,8 +100,11 @@ def build_aws(settings: Settings) -> Foundation:
         caches=caches,
         secrets=secrets,
         storage=storage,
-        workloads=WorkloadRoles("workloads", settings, cluster, database, caches, storage, secrets, balancer, opts),
+        workloads=WorkloadRoles(
+            "workloads", settings, cluster, database, caches, storage, secrets, balancer, topics, opts
+        ),
         alerts=alerts,
+        topics=topics,
         load_balancer=balancer,
         delivery=_delivery(settings, cluster, opts),
     )
@@ -169,6 +179,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     namespace = ServiceNamespace("agent", settings, part_of_cluster(*foundation.nodes.ready))
     # By calls of its own: with monitoring's namespace go its claims, and with them disks that the cluster would leave.
     platform = PlatformNamespaces("platform", settings, inside(*foundation.nodes.ready))
+    _monitoring(settings, foundation, inside(platform))
     NamespaceAccess("agent-access", settings, namespace.name, part_of_cluster(namespace))
     quotas = Quotas("agent-quotas", settings, namespace.name, part_of_cluster(namespace))
     admission = AdmissionPolicies("admission", settings, part_of_cluster(*foundation.nodes.ready))
@@ -208,6 +219,18 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     api = Api("agent-api", settings, image, namespace.name, backends, inside(targets, *needs))
     Scaling("agent-api-scaling", settings, "api", api.target, namespace.name, part_of_cluster(api))
     Scaling("agent-workers-scaling", settings, "workers", workers.target, namespace.name, part_of_cluster(workers))
+
+
+def _monitoring(settings: Settings, foundation: Foundation, opts: pulumi.ResourceOptions) -> None:
+    needs: list[pulumi.Resource] = [foundation.workloads.roles["alertmanager"].association]
+    if settings.monitoring.grafana:
+        password = {GRAFANA_PASSWORD: foundation.secrets.arns[GRAFANA_PASSWORD]}
+        needs += [
+            MountedSecrets("grafana", MONITORING, password, opts),
+            foundation.workloads.roles["grafana"].association,
+        ]
+    after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=needs))
+    Monitoring("monitoring", settings, foundation.topics, after)
 
 
 def export(settings: Settings, foundation: Foundation) -> None:

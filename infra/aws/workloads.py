@@ -11,23 +11,20 @@ import pulumi
 from infra.aws.cache import Cache
 from infra.aws.cluster import Cluster
 from infra.aws.database import Database
+from infra.aws.heartbeat import Topics
 from infra.aws.identity import PodRole
 from infra.aws.load_balancer import LoadBalancer
 from infra.aws.secrets import DATABASE_ROLES, Secrets
 from infra.aws.storage import Storage
 from infra.component import Component
-from infra.kubernetes import load_balancer_controller
+from infra.kubernetes import alertmanager, grafana, load_balancer_controller
+from infra.kubernetes.labels import HOST_AGENTS, MONITORING
 from infra.kubernetes.namespace import SERVICE_ACCOUNT
 from infra.settings import Settings
+from infra.settings.platform import GRAFANA_PASSWORD
 from infra.settings.service import BedrockModel
 
 Statement = dict[str, Any]
-# CloudWatch's and tagging's read calls know no resource (service authorization reference).
-_METRICS: Statement = {
-    "Effect": "Allow",
-    "Action": ["cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "tag:GetResources"],
-    "Resource": "*",
-}
 _READ_SECRET = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
 
 
@@ -59,6 +56,7 @@ class WorkloadRoles(Component):
         storage: Storage,
         secrets: Secrets,
         load_balancer: LoadBalancer,
+        topics: Topics,
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(name, opts)
@@ -72,7 +70,7 @@ class WorkloadRoles(Component):
                 policies=workload.policies,
                 opts=self.child(),
             )
-            for workload in workloads(settings, database, caches, storage, secrets, load_balancer)
+            for workload in workloads(settings, database, caches, storage, secrets, load_balancer, topics)
         }
         self.register_outputs({})
 
@@ -84,10 +82,16 @@ def workloads(
     storage: Storage,
     secrets: Secrets,
     load_balancer: LoadBalancer,
+    topics: Topics,
 ) -> list[Workload]:
     """The workloads of an environment and their statements, as data."""
     home = settings.service.namespace
+    people = []
+    if settings.monitoring.grafana:
+        reads = {"secrets": [_reads(secrets.arns[GRAFANA_PASSWORD])]}
+        people.append(Workload("grafana", MONITORING, grafana.SERVICE_ACCOUNT, reads))
     return [
+        *people,
         Workload("service", home, SERVICE_ACCOUNT, {"service": _service(settings, caches, secrets)}),
         Workload("database-init", home, "database-init", {"secrets": _database_init(database, secrets)}),
         Workload("migrate", home, "migrate", {"secrets": [_reads(secrets.arns["database/agent_migrate"])]}),
@@ -98,12 +102,11 @@ def workloads(
             load_balancer_controller.SERVICE_ACCOUNT,
             {"targets": _targets(load_balancer)},
         ),
-        Workload("log-shipper", "logging", "fluent-bit", {"logs": _log_shipper(settings)}),
-        Workload("cache-exporter", "monitoring", "redis-exporter", {"cache": [_connects(caches)]}),
-        Workload("metrics-exporter", "monitoring", "cloudwatch-exporter", {"read": [_METRICS]}),
+        Workload("log-shipper", HOST_AGENTS, "fluent-bit", {"logs": _log_shipper(settings)}),
+        Workload("alertmanager", MONITORING, alertmanager.SERVICE_ACCOUNT, {"topics": _publishes(topics)}),
         Workload(
             "database-exporter",
-            "monitoring",
+            MONITORING,
             "postgres-exporter",
             {"secrets": [_reads(secrets.arns["database/agent_monitor"])]},
         ),
@@ -199,6 +202,14 @@ def _targets(load_balancer: LoadBalancer) -> list[Statement]:
             "Action": ["elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets"],
             "Resource": load_balancer.target_group_arn,
         },
+    ]
+
+
+def _publishes(topics: Topics) -> list[Statement]:
+    return [
+        {"Effect": "Allow", "Action": "sns:Publish", "Resource": [topics.alerts, topics.heartbeat]},
+        # docs.aws.amazon.com/sns/latest/dg/sns-key-management.html: what a publisher needs of the topic's key.
+        {"Effect": "Allow", "Action": ["kms:GenerateDataKey*", "kms:Decrypt"], "Resource": topics.key},
     ]
 
 

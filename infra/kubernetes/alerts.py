@@ -40,7 +40,7 @@ def rule_groups(namespace: str) -> list[dict[str, Any]]:
             "name": name,
             "interval": interval,
             "rules": [
-                {"record": _record(objective, window), "expr": objective.bad(window, "")}
+                {"record": record(objective, window), "expr": objective.bad(window, "")}
                 for objective in OBJECTIVES
                 for window in windows
             ],
@@ -55,7 +55,8 @@ def alerts(namespace: str) -> list[Alert]:
     return [*_burn_rates(), *_service(namespace), *_scaling(namespace), *_platform()]
 
 
-def _record(objective: Objective, window: str) -> str:
+def record(objective: Objective, window: str) -> str:
+    """The name under which the share of bad events over a window is recorded."""
     return f"slo:agent_{objective.name}:bad_ratio_rate{window}"
 
 
@@ -78,9 +79,9 @@ def _burn_rates() -> Iterator[Alert]:
             ("Slow", "ticket", "15m", ((3, "1d", "2h"), (1, "3d", "6h"))),
         ):
             burns = [
-                f"({_record(objective, window)} > {factor * objective.budget:.6g} and "
+                f"({record(objective, window)} > {factor * objective.budget:.6g} and "
                 # The short window ends the alert soon after the trouble ends.
-                f"{_record(objective, short)} > {factor * objective.budget:.6g})"
+                f"{record(objective, short)} > {factor * objective.budget:.6g})"
                 for factor, window, short in pairs
             ]
             summary = f"The error budget of “{objective.promise}” burns {'fast' if speed == 'Fast' else 'steadily'}."

@@ -26,6 +26,7 @@ from infra.settings.platform import (
     Database,
     Delivery,
     Ingress,
+    Monitoring,
     Network,
     Nodes,
     Secrets,
@@ -59,6 +60,7 @@ class Settings(Model):
     secrets: Secrets = Secrets()
     ingress: Ingress = Ingress()
     alerts: Alerts = Alerts()
+    monitoring: Monitoring = Monitoring()
     teardown: bool = False  # the one lever that opens every gate against deletion
 
     @field_validator("teardown", mode="before")

@@ -11,6 +11,8 @@ from pydantic import Field, field_validator
 
 from infra.settings.model import CACHE_NODE, EMAIL, Count, Endpoint, Image, Model, Retention, RoleArn
 
+GRAFANA_PASSWORD = "grafana-admin-password"  # noqa: S105 - the name of an entry in Secrets Manager
+
 
 class Account(Model):
     """The one AWS account that this environment may touch; the provider refuses any other."""
@@ -164,7 +166,10 @@ class Cache(Model):
 class Secrets(Model):
     """Entries that people fill, and which of them the service mounts. One without a value must not be mounted."""
 
-    entries: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9/-]*$")], ...] = ("jwt-signing-key",)
+    entries: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9/-]*$")], ...] = (
+        "jwt-signing-key",
+        GRAFANA_PASSWORD,
+    )
     mounted: tuple[str, ...] = ()
 
 
@@ -179,6 +184,12 @@ class Alerts(Model):
     """Who is told."""
 
     emails: tuple[Annotated[str, Field(pattern=EMAIL)], ...] = ()
+
+
+class Monitoring(Model):
+    """Prometheus and Alertmanager always run. Grafana waits for its admin's password: set it first, then this."""
+
+    grafana: bool = False
 
 
 class Budget(Model):

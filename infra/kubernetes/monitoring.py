@@ -1,0 +1,189 @@
+"""Prometheus, Alertmanager and Grafana from the pinned kube-prometheus-stack, with our own rules and dashboards only.
+
+The chart's own alerts and dashboards are off: they have neither tests nor runbooks here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs, RepositoryOptsArgs
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.aws.add_ons import SYSTEM_TAINT
+from infra.aws.heartbeat import Topics
+from infra.component import Component
+from infra.kubernetes import alertmanager, dashboards, grafana
+from infra.kubernetes.alerts import rule_groups
+from infra.kubernetes.labels import HOST_AGENTS, MONITORING
+from infra.kubernetes.scraping import GROUP, pod_monitor, scraped
+from infra.settings import Settings
+from infra.system_pods import system_pod
+from infra.versions import CHARTS
+
+CHART = "kube-prometheus-stack"
+PROMETHEUS_URL = f"http://{CHART}-prometheus.{MONITORING}.svc:9090"
+DISKS = "gp3-encrypted"
+RETENTION_DAYS = 15  # two of the longest windows of a rule are six days; what is older is in no alert
+PROMETHEUS_GIB = 50
+# Of the disk: blocks are deleted before it is full (prometheus.io/docs/prometheus/latest/storage).
+PROMETHEUS_SIZE = f"{PROMETHEUS_GIB * 8 // 10}GiB"
+
+ON_SYSTEM_NODES: dict[str, Any] = {
+    "nodeSelector": {"karpenter.sh/controller": "true"},
+    "tolerations": [{"key": SYSTEM_TAINT, "operator": "Exists"}],
+}
+
+
+class Monitoring(Component):
+    """Metrics, alerts and dashboards of the cluster.
+
+    Produces: StorageClass, Release prometheus-operator-crds (Helm never upgrades CRDs of a chart's own), Release
+    kube-prometheus-stack, PrometheusRule, a PodMonitor per row of ``scraped``, ConfigMap of dashboards.
+    """
+
+    release: Release
+    crds: Release
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        topics: Topics,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(name, opts)
+        disks = kubernetes.storage.v1.StorageClass(
+            name,
+            metadata=ObjectMetaArgs(name=DISKS),
+            provisioner="ebs.csi.aws.com",
+            parameters={"type": "gp3", "encrypted": "true"},
+            # A disk is made where its pod is placed, and goes with its claim.
+            volume_binding_mode="WaitForFirstConsumer",
+            allow_volume_expansion=True,
+            opts=self.child(),
+        )
+        boards = dashboards.config_map(name, self.child())
+        self.crds = self._release("prometheus-operator-crds", {}, self.child())
+        needs = [self.crds, disks, boards]
+        self.release = self._release(CHART, values(settings, topics), self.child(depends_on=needs))
+        kubernetes.apiextensions.CustomResource(
+            name,
+            api_version=GROUP,
+            kind="PrometheusRule",
+            metadata=ObjectMetaArgs(name="agent", namespace=MONITORING),
+            spec={"groups": rule_groups(settings.service.namespace)},
+            opts=self.child(depends_on=[self.crds]),
+        )
+        for row in scraped(settings):
+            pod_monitor(name, row, self.child(depends_on=[self.crds]))
+        self.register_outputs({})
+
+    def _release(self, chart: str, chart_values: dict[str, Any], opts: pulumi.ResourceOptions) -> Release:
+        pin, repository = CHARTS[chart]
+        return Release(
+            chart,
+            ReleaseArgs(
+                name=chart,
+                chart=chart,
+                version=pin.version,
+                repository_opts=RepositoryOptsArgs(repo=repository),
+                namespace=MONITORING,
+                values=chart_values,
+                atomic=True,  # an interrupted install must not leave the release "pending"
+                timeout=900,
+            ),
+            opts=opts,
+        )
+
+
+def values(settings: Settings, topics: Topics) -> dict[str, Any]:
+    """The values of kube-prometheus-stack; tests/program/chart_keys.py records the keys it knows."""
+    off = {"enabled": False}
+    return {
+        "crds": off,
+        "defaultRules": {"create": False},
+        # EKS runs these itself and shows no pods of them.
+        **dict.fromkeys(("kubeControllerManager", "kubeScheduler", "kubeEtcd", "kubeProxy"), off),
+        # Nothing here asks for their thousands of series.
+        **dict.fromkeys(("kubeApiServer", "coreDns"), off),
+        "prometheusOperator": {
+            # promtool judged the rules before they came here, so nothing calls the operator, and it needs no certificate.
+            "admissionWebhooks": off,
+            "tls": off,
+            **_small(settings, "prometheus-operator"),
+        },
+        "prometheus": {"prometheusSpec": _prometheus(settings), **_budget(settings, "prometheus")},
+        "alertmanager": {
+            "serviceAccount": {"name": alertmanager.SERVICE_ACCOUNT},
+            "config": alertmanager.configuration(
+                settings.environment, settings.region, topics.alerts, topics.heartbeat
+            ),
+            "alertmanagerSpec": {
+                "replicas": system_pod(settings.environment, "alertmanager").replicas,
+                "storage": _claim(2),  # silences and what was sent
+                **_small(settings, "alertmanager"),
+            },
+            **_budget(settings, "alertmanager"),
+        },
+        "kube-state-metrics": {
+            # What the rules and dashboards read; each is a right to list it in the whole cluster, Secrets by default too.
+            "collectors": ["deployments", "horizontalpodautoscalers", "jobs", "nodes", "pods"],
+            **_small(settings, "kube-state-metrics"),
+        },
+        "prometheus-node-exporter": {
+            "namespaceOverride": HOST_AGENTS,
+            "resources": _resources(settings, "node-exporter"),
+        },
+        "grafana": grafana.values(ON_SYSTEM_NODES, _resources(settings, "grafana"), DISKS, PROMETHEUS_URL)
+        if settings.monitoring.grafana
+        else off,
+    }
+
+
+def _prometheus(settings: Settings) -> dict[str, Any]:
+    # Else the chart's Prometheus sees only what the chart itself made.
+    kinds = ("rule", "serviceMonitor", "podMonitor", "probe", "scrapeConfig")
+    pod = system_pod(settings.environment, "prometheus")
+    return {
+        "replicas": pod.replicas,
+        "retention": f"{RETENTION_DAYS}d",
+        "retentionSize": PROMETHEUS_SIZE,
+        "scrapeInterval": "15s",  # the HPA's own interval: older numbers would be its delay
+        "evaluationInterval": "30s",
+        "storageSpec": _claim(PROMETHEUS_GIB),
+        "podAntiAffinityTopologyKey": "topology.kubernetes.io/zone",
+        **{f"{kind}SelectorNilUsesHelmValues": False for kind in kinds},
+        **ON_SYSTEM_NODES,
+        # Twice the request: a restart reads the write-ahead log into memory.
+        "resources": _resources(settings, "prometheus"),
+    }
+
+
+def _small(settings: Settings, pod: str) -> dict[str, Any]:
+    return {**ON_SYSTEM_NODES, "resources": _resources(settings, pod)}
+
+
+def _resources(settings: Settings, pod: str) -> dict[str, Any]:
+    row = system_pod(settings.environment, pod)
+    return {
+        "requests": {"cpu": f"{row.cpu_millicores}m", "memory": f"{row.memory_mib}Mi"},
+        "limits": {"memory": f"{row.memory_mib * 2}Mi"},
+    }
+
+
+def _claim(gib: int) -> dict[str, Any]:
+    spec = {
+        "storageClassName": DISKS,
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": f"{gib}Gi"}},
+    }
+    return {"volumeClaimTemplate": {"spec": spec}}
+
+
+def _budget(settings: Settings, pod: str) -> dict[str, Any]:
+    """A disruption budget for what runs twice; beside a single pod it would hold up every drain."""
+    twice = system_pod(settings.environment, pod).replicas > 1
+    return {"podDisruptionBudget": {"enabled": True, "minAvailable": 1}} if twice else {}

@@ -1,0 +1,62 @@
+"""Whose metrics Prometheus reads, beside what its chart finds: by pod, so that no Service has to exist for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from infra.aws import node_provisioning
+from infra.kubernetes.labels import COMPONENT, MONITORING, NAME, PGBOUNCER_LABELS, ROLLOUTS, SERVICE_LABELS
+from infra.settings import Settings
+
+GROUP = "monitoring.coreos.com/v1"
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """Pods of one kind: where they are, by which labels, and the name of the port with their metrics."""
+
+    name: str
+    namespace: str
+    labels: dict[str, str]
+    port: str
+    pod_labels: Sequence[str] = ()  # copied to every series
+
+
+def scraped(settings: Settings) -> list[Scraped]:
+    """What is scraped in an environment."""
+    home = settings.service.namespace
+    # Argo's label tells canary and stable apart; pods of a Deployment do not have it.
+    rows = [
+        Scraped("agent", home, SERVICE_LABELS, "metrics", (COMPONENT, "rollouts-pod-template-hash")),
+        # Ports: the charts' templates (karpenter charts/karpenter, argo-helm charts/argo-rollouts).
+        Scraped("karpenter", node_provisioning.NAMESPACE, {NAME: "karpenter"}, "http-metrics"),
+    ]
+    if settings.environment == "prod":
+        rows += [
+            Scraped("pgbouncer", home, PGBOUNCER_LABELS, "metrics"),
+            Scraped("argo-rollouts", ROLLOUTS, {NAME: "argo-rollouts"}, "metrics"),
+        ]
+    return rows
+
+
+def pod_monitor(prefix: str, row: Scraped, opts: pulumi.ResourceOptions) -> kubernetes.apiextensions.CustomResource:
+    """One PodMonitor, beside Prometheus: who may edit the service's namespace cannot change what is scraped."""
+    return kubernetes.apiextensions.CustomResource(
+        f"{prefix}-{row.name}",
+        api_version=GROUP,
+        kind="PodMonitor",
+        metadata=ObjectMetaArgs(name=row.name, namespace=MONITORING),
+        spec={
+            "namespaceSelector": {"matchNames": [row.namespace]},
+            "selector": {"matchLabels": row.labels},
+            "podTargetLabels": list(row.pod_labels),
+            "podMetricsEndpoints": [{"port": row.port}],
+            "jobLabel": NAME,
+        },
+        opts=opts,
+    )
