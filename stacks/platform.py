@@ -230,7 +230,7 @@ def _monitoring(settings: Settings, foundation: Foundation, opts: pulumi.Resourc
             foundation.workloads.roles["grafana"].association,
         ]
     after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=needs))
-    Monitoring("monitoring", settings, foundation.topics, after)
+    Monitoring("monitoring", settings, foundation.topics, foundation.cluster.resource, after)
 
 
 def export(settings: Settings, foundation: Foundation) -> None:

@@ -52,9 +52,13 @@ class Monitoring(Component):
         name: str,
         settings: Settings,
         topics: Topics,
+        cluster: pulumi.Resource,
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(name, opts)
+        # What owns nothing outside the cluster goes with it at a destroy; a Release, whose pods have disks, by itself.
+        with_cluster = pulumi.ResourceOptions(deleted_with=cluster)
+        plain = pulumi.ResourceOptions.merge(self.child(), with_cluster)
         disks = kubernetes.storage.v1.StorageClass(
             name,
             metadata=ObjectMetaArgs(name=DISKS),
@@ -63,22 +67,23 @@ class Monitoring(Component):
             # A disk is made where its pod is placed, and goes with its claim.
             volume_binding_mode="WaitForFirstConsumer",
             allow_volume_expansion=True,
-            opts=self.child(),
+            opts=plain,
         )
-        boards = dashboards.config_map(name, self.child())
+        boards = dashboards.config_map(name, plain)
         self.crds = self._release("prometheus-operator-crds", {}, self.child())
         needs = [self.crds, disks, boards]
         self.release = self._release(CHART, values(settings, topics), self.child(depends_on=needs))
+        of_the_operator = pulumi.ResourceOptions.merge(plain, pulumi.ResourceOptions(depends_on=[self.crds]))
         kubernetes.apiextensions.CustomResource(
             name,
             api_version=GROUP,
             kind="PrometheusRule",
             metadata=ObjectMetaArgs(name="agent", namespace=MONITORING),
             spec={"groups": rule_groups(settings.service.namespace)},
-            opts=self.child(depends_on=[self.crds]),
+            opts=of_the_operator,
         )
         for row in scraped(settings):
-            pod_monitor(name, row, self.child(depends_on=[self.crds]))
+            pod_monitor(name, row, of_the_operator)
         self.register_outputs({})
 
     def _release(self, chart: str, chart_values: dict[str, Any], opts: pulumi.ResourceOptions) -> Release:

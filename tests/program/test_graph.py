@@ -378,7 +378,7 @@ def test_exactly_one_security_group_and_the_private_subnets_carry_the_discovery_
 
 def test_the_vault_rings_the_topic_that_may_be_rung_by_it_and_with_events_that_exist() -> None:
     graph = graph_of("prod", preview=False)
-    topic = graph.one("aws:sns/topic:Topic").outputs["arn"]
+    topic = graph.one("aws:sns/topic:Topic", "alerts").outputs["arn"]
     rung = graph.one("aws:backup/vaultNotifications:VaultNotifications").inputs
     assert rung["snsTopicArn"] == topic
     policy = json.loads(graph.one("aws:sns/topicPolicy:TopicPolicy").inputs["policy"])

@@ -255,7 +255,6 @@ def test_no_policy_of_ours_allows_every_action_or_a_whole_service(stack: str) ->
 # Allow statements on every resource: the calls, and why no resource can be named (AWS service authorization reference).
 WILDCARD_RESOURCES = {
     "provisioning-controller-discovery": "EC2 Describe, Price List and ListInstanceProfiles know no resource",
-    "workloads-metrics-exporter-read": "GetMetricData, ListMetrics and GetResources know no resource",
     "workloads-load-balancer-controller-targets": "Describe calls know no resource",
 }
 

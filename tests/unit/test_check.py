@@ -28,7 +28,7 @@ def statuses(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
 def test_offline_says_what_it_could_not_check_and_names_the_unverified_pins(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(check.main, ["prod", "--offline", "--on", "2026-11-21", "--json"]) == Exit.OK
     text = capsys.readouterr().out
-    assert "no source shows with Kubernetes 1.36: none" in text
+    assert "no source shows with Kubernetes 1.36: kube-prometheus-stack 88.5.3, prometheus-operator-crds 31.0.1" in text
     assert {row["check"]: row["status"] for row in json.loads(text)} == {
         "settings": "pass",
         "version support": "pass",
