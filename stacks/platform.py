@@ -224,7 +224,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
 def _monitoring(settings: Settings, foundation: Foundation, opts: pulumi.ResourceOptions) -> None:
     needs: list[pulumi.Resource] = [foundation.workloads.roles["alertmanager"].association]
     if settings.monitoring.grafana:
-        password = {GRAFANA_PASSWORD: foundation.secrets.arns[GRAFANA_PASSWORD]}
+        password: dict[str, pulumi.Input[str]] = {GRAFANA_PASSWORD: foundation.secrets.arns[GRAFANA_PASSWORD]}
         needs += [
             MountedSecrets("grafana", MONITORING, password, opts),
             foundation.workloads.roles["grafana"].association,

@@ -14,6 +14,12 @@ from infra.kubernetes.slo import OBJECTIVES, WINDOWS, Objective
 
 RUNBOOKS = "docs/runbooks"
 WATCHDOG = "Watchdog"
+Severity = Literal["page", "ticket", "none"]
+# How fast a budget burns: for each, factor, window and the short window that ends the alert soon after the trouble.
+SPEEDS: tuple[tuple[str, Severity, str, tuple[tuple[float, str, str], ...]], ...] = (
+    ("Fast", "page", "2m", ((14.4, "1h", "5m"), (6, "6h", "30m"))),
+    ("Slow", "ticket", "15m", ((3, "1d", "2h"), (1, "3d", "6h"))),
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Alert:
     """A page wakes somebody, a ticket waits for the morning, none only says that alerting works."""
 
     name: str
-    severity: Literal["page", "ticket", "none"]
+    severity: Severity
     hold: str  # how long the expression must be true
     summary: str
     expression: str
@@ -74,13 +80,9 @@ def _burn_rates() -> Iterator[Alert]:
     """SRE workbook, chapter 5: 2 % of a month's budget in 1 h or 5 % in 6 h page; 10 % in 1 d or in 3 d is a ticket."""
     for objective in OBJECTIVES:
         name = "Agent" + "".join(map(str.title, objective.name.split("_"))) + "Budget"
-        for speed, severity, hold, pairs in (
-            ("Fast", "page", "2m", ((14.4, "1h", "5m"), (6, "6h", "30m"))),
-            ("Slow", "ticket", "15m", ((3, "1d", "2h"), (1, "3d", "6h"))),
-        ):
+        for speed, severity, hold, pairs in SPEEDS:
             burns = [
                 f"({record(objective, window)} > {factor * objective.budget:.6g} and "
-                # The short window ends the alert soon after the trouble ends.
                 f"{record(objective, short)} > {factor * objective.budget:.6g})"
                 for factor, window, short in pairs
             ]

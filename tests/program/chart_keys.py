@@ -63,7 +63,7 @@ KEYS: dict[str, dict[str, Any]] = {
 }
 
 
-def unknown(values: dict[str, Any], known: dict[str, Any], path: str = "") -> list[str]:
+def unknown(values: Any, known: dict[str, Any], path: str = "") -> list[str]:
     """The paths of values that the chart does not know."""
     found: list[str] = []
     for key, value in values.items():
@@ -71,5 +71,5 @@ def unknown(values: dict[str, Any], known: dict[str, Any], path: str = "") -> li
         if key not in known:
             found.append(here)
         elif isinstance(known[key], dict):
-            found += unknown(value, known[key], here) if isinstance(value, dict) else [here]
+            found += unknown(value, known[key], here) if hasattr(value, "items") else [here]
     return found

@@ -19,7 +19,7 @@ from tests.program.test_graph import reaches
 GRAFANA = {"monitoring": {"grafana": True}}
 RELEASE = "kubernetes:helm.sh/v3:Release"
 MONITOR = "kubernetes:monitoring.coreos.com/v1:PodMonitor"
-ENVIRONMENTS = [("dev", {}), ("dev", GRAFANA), ("prod", {}), ("prod", GRAFANA)]
+ENVIRONMENTS: list[tuple[str, dict[str, Any]]] = [("dev", {}), ("dev", GRAFANA), ("prod", {}), ("prod", GRAFANA)]
 
 
 def release(graph: Graph, chart: str = CHART) -> Resource:
