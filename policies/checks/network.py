@@ -177,18 +177,15 @@ def nat_per_zone(vpc: Subject) -> str | None:
 def pod_addresses(node_class: Subject) -> str | None:
     """A subnet without addresses leaves pods pending while nodes stand empty; subnets cannot be widened later."""
     graph = node_class.graph
+    groups = graph.of_type("aws:eks/nodeGroup:NodeGroup")
     pods = node_class.properties.number("spec.kubelet.maxPods")
     if pods is None:
         return "spec.kubelet.maxPods is not set"
     nodes = sum(
         Properties(pool.inputs).number("spec.limits.nodes") or 0
         for pool in graph.of_type("kubernetes:karpenter.sh/v1:NodePool")
-    ) + sum(
-        Properties(group.inputs).number("scalingConfig.maxSize") or 0
-        for group in graph.of_type("aws:eks/nodeGroup:NodeGroup")
-    )
-    clusters = graph.of_type("aws:eks/cluster:Cluster")
-    used = {urn for cluster in clusters for urn in cluster.property_dependencies.get("vpcConfig", ())}
+    ) + sum(Properties(group.inputs).number("scalingConfig.maxSize") or 0 for group in groups)
+    used = {urn for group in groups for urn in group.property_dependencies.get("subnetIds", ())}
     addresses = sum(
         # AWS keeps five addresses of each subnet (vpc/latest/userguide/subnet-sizing.html).
         ipaddress.ip_network(Properties(subnet.inputs).text("cidrBlock") or "0.0.0.0/32").num_addresses - 5

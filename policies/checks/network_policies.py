@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from policies.check import Subject, check
-from policies.properties import Properties
+from policies.properties import NotEvaluated, Properties
 from policies.workload_parts import WORKLOADS, labels_of, name_of, namespace_of, selects
 from stacks.graph import Resource
 
@@ -66,16 +66,16 @@ def no_metadata(block: Subject) -> str | None:
     severity="medium",
     types=(POLICY,),
     scope="stack",
-    remedy="Correct spec.podSelector, or name what makes the pods in `elsewhere`.",
+    remedy="Correct spec.podSelector, or name a namespace whose pods charts make in `charts`.",
     controls={"SOC 2": ("CC6.6",)},
     references=("KL dangling-networkpolicy",),
-    parameters={"elsewhere": list[str]()},
+    parameters={"charts": list[str]()},
 )
 def select_something(policy: Subject) -> str | None:
     """A policy with a typing mistake protects nothing and looks as if it did."""
     selector = policy.properties.part("spec.podSelector")
     namespace = namespace_of(policy.resource)
-    if not selector.content or name_of(policy.resource) in policy.parameters["elsewhere"]:
+    if not selector.content:
         return None
     for workload in policy.graph:
         if (
@@ -84,4 +84,6 @@ def select_something(policy: Subject) -> str | None:
             and selects(selector, labels_of(workload))
         ):
             return None
+    if namespace in policy.parameters["charts"]:
+        raise NotEvaluated("spec.podSelector", f"may select pods that charts make in {namespace}")
     return f"spec.podSelector selects no pod of {namespace}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stacks.embedded.aws import Aws
 from stacks.embedded.cloud import Change, differing, under
-from stacks.embedded.provider import _hidden  # pyright: ignore[reportPrivateUsage] - secrets hang on it
+from stacks.embedded.provider import hidden
 from stacks.embedded.store import Store
 from stacks.graph import UNKNOWN, Secret
 from stacks.kubernetes_schemas import problems
@@ -48,7 +48,7 @@ def test_revealed_values_hold_no_secret_and_the_same_unknowns(values: dict[str, 
 
 @given(OBJECTS)
 def test_what_was_a_secret_is_one_again_after_the_store_and_nothing_else_is(values: dict[str, Any]) -> None:
-    assert _hidden(revealed(values), values) == values
+    assert hidden(revealed(values), values) == values
 
 
 def _leaves(value: Any) -> list[Any]:
