@@ -1,4 +1,4 @@
-"""python -m app serve | api | worker | stop-database | bench"""
+"""python -m app serve | api | worker | database-init | migrate | stop-database | bench"""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from psycopg import Error as PostgresError
 from psycopg import OperationalError
 from pydantic import SecretStr
 
+from app import contract
+from app.database_init.command import add_arguments, database_init
 from app.failures import Exit, Refused
 from app.observability.logs import configure_logging
 from app.observability.tracing import ENDPOINT_VARIABLE, configure_tracing, stop_tracing
 from app.runtime.database import connection_string
 from app.runtime.embedded_postgres import embedded_database, stop
-from app.runtime.schema import NewerSchema, check_not_newer
+from app.runtime.schema import NewerSchema, check_not_newer, migrate
 from app.server import serve, serve_together
 from app.settings import Settings, load_settings
 
@@ -40,7 +43,7 @@ def main(arguments: list[str]) -> int:
 
             return bench(arguments[1:])
         given = _parser().parse_args(arguments)
-        return _stop_database(given) if given.command == "stop-database" else _serve(given)
+        return COMMANDS.get(given.command, _serve)(given)
     except Refused as refusal:
         _say(f"refused: {refusal}")
         return refusal.code
@@ -82,11 +85,34 @@ def _serve(given: argparse.Namespace) -> int:
     return Exit.OK
 
 
+def _database_init(given: argparse.Namespace) -> int:
+    for line in database_init(given):
+        _say(line)
+    return Exit.OK
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    settings = load_settings()
+    if settings.database_url is None:
+        raise Refused(f"{contract.ENV_DATABASE_URL} is not set. A laptop's embedded PostgreSQL is migrated by serve.")
+    try:
+        asyncio.run(migrate(connection_string(settings, direct=True)))
+    except NewerSchema as newer:
+        raise Refused(f"{newer}.", Exit.STATE) from None
+    except PostgresError as failure:
+        raise Refused(f"the migration failed: {str(failure).strip()}", Exit.FAILED) from None
+    _say("the database has this version's schema")
+    return Exit.OK
+
+
 def _stop_database(_: argparse.Namespace) -> int:
     settings = load_settings()
     stopped = stop(settings.data_directory)
     _say(f"the embedded PostgreSQL in {settings.data_directory} " + ("is stopped" if stopped else "was left as it is"))
     return Exit.OK
+
+
+COMMANDS = {"database-init": _database_init, "migrate": _migrate, "stop-database": _stop_database}
 
 
 def _refuse_newer_schema(settings: Settings) -> None:
@@ -118,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
         serving.add_argument("--processes", type=int, help="processes behind the port (AGENT_PROCESSES)")
         serving.add_argument("--ready-file", type=Path, help="file to write {url, metrics_url} to once it listens")
         serving.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
+    add_arguments(commands.add_parser("database-init", help="make the service's roles in a new database"))
+    commands.add_parser("migrate", help="bring the database to this version's schema")
     commands.add_parser("stop-database", help="stop an embedded PostgreSQL that outlived its service")
     commands.add_parser("bench", help="measure this service beside others; its own --help has the options")
     return parser

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection, OperationalError
 from psycopg.conninfo import make_conninfo
+from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -137,9 +138,9 @@ class Database:
                 log.error("the database is of a newer version", extra={"fields": {"reason": str(newer)}})  # noqa: TRY400  no trace needed
                 attempted.set()
                 return
-            except (OperationalError, OSError) as failure:
+            except (OperationalError, InsufficientPrivilege, OSError) as failure:
                 self._pending = _reason(failure)
-                log.warning("the database is away", extra={"fields": {"reason": str(failure).strip()}})
+                log.warning("the database cannot be used yet", extra={"fields": {"reason": str(failure).strip()}})
                 attempted.set()
                 await asyncio.sleep(RETRY_SECONDS)
             else:
@@ -150,6 +151,8 @@ class Database:
 
 def _reason(failure: Exception) -> str:
     """Short and without host names: /ready may be public; the log has the rest."""
+    if isinstance(failure, InsufficientPrivilege):
+        return "the schema is older than this version, and its migration has not run"
     if isinstance(failure, TimeoutError | PoolTimeout):
         return "PostgreSQL gave no connection in time"
     return f"PostgreSQL cannot be reached ({type(failure).__name__})"

@@ -58,13 +58,20 @@ def our_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
 
 
 async def migrate(connection_string: Callable[[], str], migrations: Sequence[Migration] | None = None) -> None:
-    """Applies what is missing; refuses a database that newer code made unusable for this one, before touching it."""
+    """Applies what is missing; refuses a database that newer code made unusable for this one, before touching it.
+
+    Where nothing is missing it needs no right but to read: in a cluster, a Job with a role of its own goes before.
+    """
     ours = our_migrations() if migrations is None else migrations
+    async with await _connect(connection_string) as connection:
+        await refuse_newer(connection, ours)
+        if await _is_current(connection, ours):
+            return
     async with _one_at_a_time(connection_string), await _connect(connection_string) as connection:
         await refuse_newer(connection, ours)
         await AsyncPostgresSaver(connection).setup()
         await connection.execute(TABLE)
-        applied = await _highest(connection, "version")
+        applied = await _highest(connection, "agent_migrations", "version")
         for migration in ours:
             if migration.version > applied:
                 async with connection.transaction():
@@ -82,7 +89,7 @@ async def refuse_newer(connection: AsyncConnection[DictRow], migrations: Sequenc
     migration of ours that says so.
     """
     newest = max((migration.version for migration in migrations), default=0)
-    needed = await _highest(connection, "compatible_from")
+    needed = await _highest(connection, "agent_migrations", "compatible_from")
     if needed > newest:
         raise NewerSchema(
             f"the database needs code of schema version {needed}, this code is of {newest}:"
@@ -96,15 +103,22 @@ async def check_not_newer(connection_string: Callable[[], str]) -> None:
         await refuse_newer(connection, our_migrations())
 
 
-async def _highest(connection: AsyncConnection[DictRow], column: str) -> int:
+async def _is_current(connection: AsyncConnection[DictRow], migrations: Sequence[Migration]) -> bool:
+    newest = max((migration.version for migration in migrations), default=0)
+    ours = await _highest(connection, "agent_migrations", "version")
+    langgraphs = await _highest(connection, "checkpoint_migrations", "v")
+    return 0 < newest <= ours and langgraphs >= len(AsyncPostgresSaver.MIGRATIONS) - 1
+
+
+async def _highest(connection: AsyncConnection[DictRow], table: str, column: str) -> int:
     """0 before the first migration, and for a column that the writing version did not know."""
     query = """
         SELECT FROM information_schema.columns
-        WHERE table_schema = current_schema() AND table_name = 'agent_migrations' AND column_name = %s
+        WHERE table_schema = current_schema() AND table_name = %s AND column_name = %s
     """
-    if (await (await connection.execute(query, (column,))).fetchone()) is None:
+    if (await (await connection.execute(query, (table, column))).fetchone()) is None:
         return 0
-    newest = SQL("SELECT coalesce(max({}), 0) AS version FROM agent_migrations").format(Identifier(column))
+    newest = SQL("SELECT coalesce(max({}), 0) AS version FROM {}").format(Identifier(column), Identifier(table))
     return cast("int", (await (await connection.execute(newest)).fetchone() or {"version": 0})["version"])
 
 
