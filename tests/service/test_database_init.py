@@ -82,7 +82,8 @@ def place(server: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Place]:
         admin.execute(SQL("GRANT pg_monitor TO {} WITH ADMIN OPTION").format(Identifier(OWNER)))
         superuser = make_conninfo(server, dbname="agents")
         with psycopg.connect(superuser) as inside:
-            inside.execute("CREATE EXTENSION pg_stat_statements")
+            for extension in ("pg_stat_statements", "vector"):
+                inside.execute(SQL("CREATE EXTENSION {}").format(Identifier(extension)))
         names = ("master", "pooler", *roles.ROLES)
         arns = {name: str(client().create_secret(Name=name)["ARN"]) for name in names}
         client().put_secret_value(
