@@ -64,7 +64,8 @@ def database_init(given: argparse.Namespace) -> list[str]:
 
 
 def _arns(given: list[str]) -> Mapping[str, str]:
-    arns = dict(pair.partition("=")[::2] for pair in given)
+    pairs = [pair.partition("=") for pair in given]
+    arns = {name: arn for name, _, arn in pairs}
     if set(arns) != set(ROLES):
         raise Refused(f"--role={', '.join(sorted(arns)) or '(absent)'}: give NAME=ARN for each of {', '.join(ROLES)}.")
     return arns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
@@ -61,7 +61,7 @@ def _role(connection: Connection[Any], name: str, password: str) -> None:
 
 
 @contextmanager
-def _alone(connection: Connection[Any]) -> Iterator[None]:
+def _alone(connection: Connection[Any]) -> Generator[None]:
     connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
     try:
         yield

@@ -16,7 +16,7 @@ import botocore.session
 import psycopg
 import pytest
 from moto import mock_aws
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import InsufficientPrivilege
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
@@ -89,7 +89,7 @@ def place(server: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Place]:
         client().put_secret_value(
             SecretId=arns["master"], SecretString=json.dumps({"username": OWNER, "password": "rotated by RDS"})
         )
-        host = psycopg.conninfo.conninfo_to_dict(server)
+        host = conninfo_to_dict(server)
         url = make_conninfo("", host=str(host["host"]), port=str(host.get("port") or 5432), dbname="agents")
         monkeypatch.setenv("AGENT_DATABASE_URL", url)
         yield Place(url, superuser, arns)
@@ -155,7 +155,8 @@ def test_each_password_is_in_its_secret_only_and_a_second_run_keeps_it(
 
 def test_two_at_once_agree(place: Place) -> None:
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(lambda _: place.init(), range(2))) == [0, 0]
+        both = [pool.submit(place.init), pool.submit(place.init)]
+    assert [one.result() for one in both] == [0, 0]
     assert all(place.accepts(role, place.secret(role)) for role in roles.ROLES)
 
 
