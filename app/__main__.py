@@ -1,4 +1,4 @@
-"""python -m app serve | api | worker | database-init | migrate | stop-database | bench"""
+"""python -m app serve | api | worker | database-init | migrate | audit | stop-database | bench"""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ def main(arguments: list[str]) -> int:
             from app.bench.command import bench
 
             return bench(arguments[1:])
+        if arguments[:1] == ["audit"]:
+            from app.audit_command import audit
+
+            return audit(arguments[1:])
         given = _parser().parse_args(arguments)
         return COMMANDS.get(given.command, _serve)(given)
     except Refused as refusal:
@@ -147,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(commands.add_parser("database-init", help="make the service's roles in a new database"))
     commands.add_parser("migrate", help="bring the database to this version's schema")
     commands.add_parser("stop-database", help="stop an embedded PostgreSQL that outlived its service")
+    commands.add_parser("audit", help="verify the audit log; its own --help has the options")
     commands.add_parser("bench", help="measure this service beside others; its own --help has the options")
     return parser
 

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from app import contract
 from app.api.application import create_app
 from app.failures import Exit, Refused
+from app.http_protocol import SECURITY_HEADERS, PatientProtocol
 from app.observability.gathered import gathered_registry
 from app.observability.metrics import Metrics
 from app.settings import Settings
@@ -112,9 +113,12 @@ async def _serve(
     ready_file: Path | None,
     leader: int | None,
 ) -> None:
+    PatientProtocol.head_seconds = settings.head_seconds
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=PatientProtocol,
+        headers=SECURITY_HEADERS,
+        proxy_headers=False,  # would believe X-Forwarded-For of anybody on this machine
         log_config=None,
         access_log=False,
         server_header=False,

@@ -11,19 +11,17 @@ from typing import Annotated, Any, Literal, Self, cast
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app import contract
 from app.failures import Refused
+from app.runtime.sessions import Sessions, SessionsSetting
 from app.runtime.valkey_connection import ValkeyConnection, read_valkey_url
 from app.runtime.webhook_signature import read_secrets
+from app.security.limit_settings import LimitSettings, comma_separated
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PREFIX = "AGENT_"
-
-
-def _comma_separated(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s?#@]+)$")]
@@ -31,7 +29,7 @@ Host = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$", max_length=253)]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_]+:\S+$")]
 
 
-class Settings(BaseSettings):
+class Settings(LimitSettings):
     """Each field's description is the remedy shown when its value is refused."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="forbid")
@@ -77,7 +75,7 @@ class Settings(BaseSettings):
     model: ModelName | None = Field(
         default=None, description="Set provider:model as LangChain names it, or leave it out for the local engine."
     )
-    model_fallbacks: Annotated[tuple[ModelName, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
+    model_fallbacks: Annotated[tuple[ModelName, ...], NoDecode, BeforeValidator(comma_separated)] = Field(
         default=(), description="Set provider:model names separated by commas, in the order to try them."
     )
     # 60: a superstep has to end within contract.DRAIN_SECONDS (75).
@@ -113,13 +111,18 @@ class Settings(BaseSettings):
     run_retention_seconds: float | None = Field(
         default=30 * 86_400, gt=0, description="Set for how long ended runs are listed, or the word null for ever."
     )
+    sessions: SessionsSetting = Field(
+        default=Sessions(),
+        description='Set JSON such as {"idle_seconds": 2592000, "absolute_seconds": null, "tenants": {"acme":'
+        ' {"idle_seconds": 86400}}}: threads are deleted so long after their last change, or after they were made.',
+    )
     checkpoint_retention_seconds: float | None = Field(
         default=None,
         gt=0,
         description="Set after how long without a change a thread keeps only its newest checkpoint, or null for never.",
     )
 
-    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(comma_separated)] = Field(
         default=(),
         description="Set origins separated by commas, such as https://chat.example.com, or * for any; browsers on"
         " other origins are refused.",
@@ -141,7 +144,7 @@ class Settings(BaseSettings):
         description="Set the path of a file with a secret that signs webhooks, whsec_ and 24 to 64 bytes in base64, on"
         " a line; a second line is the one before it. Without the file webhooks are not signed.",
     )
-    webhook_private_hosts: Annotated[tuple[Host, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
+    webhook_private_hosts: Annotated[tuple[Host, ...], NoDecode, BeforeValidator(comma_separated)] = Field(
         default=(),
         description="Set host names or addresses separated by commas that webhooks may reach although they are private,"
         " and without TLS.",

@@ -18,10 +18,13 @@ from app.api import (
     stateless_runs,
     thread_state,
     threads,
+    users,
     workflow,
 )
+from app.api.audit import Audited
 from app.api.cors import add_cors
 from app.api.errors import add_error_handlers
+from app.api.rate_limits import RateLimited, by_address, by_user
 from app.api.requests import RequestMiddleware
 from app.models.providers import create_engine
 from app.observability.http_traces import NO_TELEMETRY, TracedRequests
@@ -29,9 +32,10 @@ from app.observability.metrics import Metrics
 from app.runtime.graph_config import load_graphs, read_project
 from app.runtime.service import open_service
 from app.runtime.webhook_policy import read_policy
+from app.security.client_address import ClientAddresses
 from app.settings import Settings
 
-PUBLIC = (not_supported, assistants, threads, thread_state, runs, stateless_runs, crons, workflow, service_info)
+PUBLIC = (not_supported, assistants, threads, thread_state, runs, stateless_runs, crons, workflow, users, service_info)
 """What clients use; a worker alone answers probes and scrapes only."""
 
 
@@ -52,9 +56,21 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             yield
 
     app = FastAPI(title="langgraph-eks agent service", version=__version__, lifespan=lifespan, telemetry=NO_TELEMETRY)
-    app.add_middleware(RequestMiddleware, metrics=measured, max_body_bytes=settings.max_body_bytes)
+    # The last added is outermost: an address is counted before its token is read, a user after.
+    if rate := settings.rate_of_user:
+        app.add_middleware(RateLimited, limit="user_rate", rate=rate, whose=by_user)
+    app.add_middleware(Audited)
+    if rate := settings.rate_of_address:
+        whose = by_address(ClientAddresses(settings.trusted_proxies))
+        app.add_middleware(RateLimited, limit="address_rate", rate=rate, whose=whose)
+    app.add_middleware(
+        RequestMiddleware,
+        metrics=measured,
+        max_body_bytes=settings.max_body_bytes,
+        body_seconds=settings.body_seconds,
+    )
     add_cors(app, settings.cors_origins)
-    app.add_middleware(TracedRequests)  # the last added is outermost
+    app.add_middleware(TracedRequests)
     add_error_handlers(app)
     for module in (operations,) if settings.role == "worker" else (operations, *PUBLIC):
         app.include_router(module.router)

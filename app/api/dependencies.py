@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
@@ -38,8 +39,18 @@ async def _caller(request: Request) -> Caller:
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
+async def _stream(service: AnyService, caller: CurrentCaller) -> AsyncGenerator[None]:
+    with service.streams.opened(caller):
+        yield  # until the answer's last byte
+
+
+STREAM = Depends(_stream)
+"""For a route that answers with a stream: refused when too many are open."""
+
+
 def _needs(scope: Scope) -> Any:
-    async def check(caller: CurrentCaller) -> None:
+    async def check(caller: CurrentCaller, request: Request) -> None:
+        request.scope["needs"] = scope  # what the audit log calls it by
         if scope not in caller.scopes:
             raise Forbidden(f"This needs the scope {scope}, which your token does not have. Ask for it at sign-in.")
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from app.observability.logs import current
 from app.runtime import problems
-from app.runtime.problems import Problem
+from app.runtime.problems import LimitReached, Problem
 
 STATUS: dict[type[Problem], int] = {
     problems.Forbidden: 403,
@@ -31,6 +31,7 @@ STATUS: dict[type[Problem], int] = {
     problems.RunEnded: 409,
     problems.NothingToAnswer: 409,
     problems.KeyReused: 422,
+    problems.LimitReached: 429,
     problems.QueueFull: 429,
     problems.HandedOver: 503,
     problems.UnknownGraph: 404,
@@ -41,8 +42,16 @@ STATUS: dict[type[Problem], int] = {
     problems.LeaseLost: 503,
     problems.Unavailable: 503,
 }
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 408: "body_too_slow", 413: "body_too_large"}
 DATABASE_RETRY_SECONDS = 2
+
+
+class LimitDetail(BaseModel):
+    """Which limit refused the request, what it allows, and when to try again."""
+
+    name: str
+    value: str
+    retry_after_seconds: int
 
 
 class ErrorDetail(BaseModel):
@@ -50,6 +59,7 @@ class ErrorDetail(BaseModel):
     message: str
     field: str | None = None
     request_id: str | None = None
+    limit: LimitDetail | None = None
 
 
 class ErrorBody(BaseModel):
@@ -59,9 +69,14 @@ class ErrorBody(BaseModel):
 
 
 def error_response(
-    status: int, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
+    status: int,
+    code: str,
+    message: str,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    limit: LimitDetail | None = None,
 ) -> JSONResponse:
-    detail = ErrorDetail(code=code, message=message, field=field, request_id=current("request_id"))
+    detail = ErrorDetail(code=code, message=message, field=field, request_id=current("request_id"), limit=limit)
     return JSONResponse(ErrorBody(error=detail).model_dump(exclude_none=True), status, headers)
 
 
@@ -75,8 +90,15 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def _problem(_: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, Problem)  # noqa: S101  Starlette calls it with the type it was registered for
+    return problem_response(problem)
+
+
+def problem_response(problem: Problem) -> JSONResponse:
     headers = {"retry-after": str(problem.retry_after)} if problem.retry_after else None
-    return error_response(STATUS[type(problem)], problem.code, problem.message, problem.field, headers)
+    limit = None
+    if isinstance(problem, LimitReached):
+        limit = LimitDetail(name=problem.limit, value=problem.value, retry_after_seconds=problem.retry_after or 1)
+    return error_response(STATUS[type(problem)], problem.code, problem.message, problem.field, headers, limit)
 
 
 def _invalid(_: Request, failure: Exception) -> JSONResponse:

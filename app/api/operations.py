@@ -29,7 +29,8 @@ async def ready(service: AnyService, response: Response) -> ReadyBody:
     checks = {name: Check(ok=reason is None, reason=reason) for name, reason in reasons.items()}
     is_ready = all(check.ok for check in checks.values())
     response.status_code = 200 if is_ready else 503
-    return ReadyBody(ready=is_ready, checks=checks)
+    degraded = {"wake-ups": service.signals.reason_degraded(), "limits": service.rates.reason_degraded()}
+    return ReadyBody(ready=is_ready, checks=checks, degraded={name: why for name, why in degraded.items() if why})
 
 
 def metrics_router(registry: CollectorRegistry) -> APIRouter:

@@ -1,7 +1,8 @@
-"""Around every request: its id, its size limit, one log line, its metrics, and an answer when code fails."""
+"""Around every request: its id, how large and how slow it may be, one log line, its metrics, and an answer when code fails."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 REQUEST_ID_HEADER = "x-request-id"
 # Taken over from a client only in a form that cannot break a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+CLOSE = {"connection": "close"}
 CUT_OFF = (HandedOver, OperationalError, PoolTimeout)
 arrived_at: ContextVar[float] = ContextVar("arrived_at")
 """When the request came, on time.monotonic."""
@@ -33,10 +35,11 @@ OPERATIONS = {contract.LIVE_PATH, contract.READY_PATH, contract.METRICS_PATH}
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_body_bytes: int, body_seconds: float) -> None:
         self._app = app
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,7 +55,10 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = request_id
+                if scope["app"].state.service.draining.is_set():
+                    headers["connection"] = "close"  # the client's next request finds another process
             await send(message)
 
         with logged_as(request_id=request_id):
@@ -74,14 +80,21 @@ class RequestMiddleware:
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         too_large = HTTPException(413, f"The body is larger than {self._max_body_bytes} bytes. Send less.")
         announced = Headers(scope=scope).get("content-length", "0")
-        received = 0
+        received, whole = 0, False
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._body_seconds
 
         async def receive_within_limit() -> Message:
-            nonlocal received
+            nonlocal received, whole
             if announced.isdecimal() and int(announced) > self._max_body_bytes:
                 raise too_large
-            message = await receive()
+            try:
+                async with asyncio.timeout_at(None if whole else end):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"The body did not arrive within {self._body_seconds:g} s.", CLOSE) from None
             received += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if received > self._max_body_bytes:
                 raise too_large
             return message

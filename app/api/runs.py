@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
 
-from app.api.dependencies import ERRORS, READ, RUN, CurrentCaller, ReadyService
+from app.api.dependencies import ERRORS, READ, RUN, STREAM, CurrentCaller, ReadyService
 from app.api.run_answers import EVENTS, FOLLOWED, EventStream, headers, json_answer, stream_answer
 from app.api.run_bodies import ExistingRun, RunBody
 from app.api.values import ThreadId
@@ -74,7 +74,7 @@ async def wait(
     response_class=EventStream,
     response_model=None,
     responses=EVENTS,
-    dependencies=[RUN],
+    dependencies=[RUN, STREAM],
 )
 async def stream(
     thread_id: ThreadId,
@@ -121,7 +121,7 @@ async def join(thread_id: ThreadId, run_id: UUID, service: ReadyService, caller:
     response_class=EventStream,
     response_model=None,
     responses=EVENTS,
-    dependencies=[READ],
+    dependencies=[READ, STREAM],
 )
 async def join_stream(
     thread_id: ThreadId,

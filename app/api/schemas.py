@@ -47,3 +47,4 @@ class Check(BaseModel):
 class ReadyBody(BaseModel):
     ready: bool
     checks: dict[str, Check]
+    degraded: dict[str, str] = Field(description="What works less well than it should, though requests may come.")

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ERRORS, RUN, CurrentCaller, ReadyService
+from app.api.dependencies import ERRORS, RUN, STREAM, CurrentCaller, ReadyService
 from app.api.run_answers import EVENTS, FOLLOWED, EventStream, headers, json_answer, stream_answer
 from app.api.run_bodies import ExistingRun, StatelessRunBody
 from app.api.runs import IdempotencyKey
@@ -50,7 +50,12 @@ async def wait(
 
 
 @router.post(
-    "/stream", operation_id="stream_stateless_run", response_class=EventStream, response_model=None, responses=EVENTS
+    "/stream",
+    operation_id="stream_stateless_run",
+    response_class=EventStream,
+    response_model=None,
+    responses=EVENTS,
+    dependencies=[STREAM],
 )
 async def stream(
     body: StatelessRunBody, service: ReadyService, caller: CurrentCaller, idempotency_key: IdempotencyKey = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -25,8 +26,9 @@ class Answer:
 class Connection(asyncio.Protocol):
     """One request at a time; opened again when the server closed it."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, headers: Mapping[str, str]) -> None:
         self._address = host, port
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._transport: asyncio.Transport | None = None
         self._answer = Answer()
         self._done: asyncio.Future[None] | None = None
@@ -39,7 +41,7 @@ class Connection(asyncio.Protocol):
         except OSError:
             return Answer()
         content = orjson.dumps(body)
-        head = f"POST {path} HTTP/1.1\r\nhost: {self._address[0]}\r\ncontent-type: application/json\r\n"
+        head = f"POST {path} HTTP/1.1\r\nhost: {self._address[0]}\r\ncontent-type: application/json\r\n{self._headers}"
         self._parser = httptools.HttpResponseParser(self)
         self._answer, self._done, self._started = Answer(), loop.create_future(), time.perf_counter()
         request = f"{head}content-length: {len(content)}\r\n\r\n".encode() + content

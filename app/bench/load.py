@@ -69,7 +69,7 @@ async def _gather(
     seen, started = Load(), time.perf_counter()
 
     async def client(kind: Kind) -> None:
-        connection, own_thread = Connection(HOST, server.port), str(uuid4())
+        connection, own_thread = Connection(HOST, server.port, server.headers), str(uuid4())
         for _ in tickets:
             if people:
                 await asyncio.sleep(random.uniform(LONGEST_PAUSE / 3, LONGEST_PAUSE))  # noqa: S311  no secret

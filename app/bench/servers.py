@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import jwt
 import psutil
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -25,6 +28,9 @@ from app.settings import CHECKOUT, PREFIX
 HOST = "127.0.0.1"
 MOST_CONNECTIONS = b"400"  # all servers are open at once: aegra alone takes up to 50
 STOP_SECONDS = 10.0
+SECRET = secrets.token_hex(32)  # of tokens for servers that end with this process
+TOKEN_SECONDS = 86_400
+CLIENT = "192.0.2.1"  # an address of nobody (RFC 5737), for a client on this machine would not be limited
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,29 @@ class Recipe:
     environment: Mapping[str, str]
     peer: str | None = None
     redis: bool = False
+    signed_in: bool = False
 
 
 _SERVE = "-m app serve --port {port} --config {config}"
 _OURS = {"AGENT_DATABASE_URL": "{url}", "AGENT_LOG_LEVEL": "WARNING"}
+# The limits are counted and never reached: what they cost is measured, not what they refuse.
+_ENOUGH = "1000000"
+_SIGNED_IN = _OURS | {
+    "AGENT_AUTH": "on",
+    "AGENT_AUTH_ISSUER": "bench",
+    "AGENT_AUTH_AUDIENCE": "bench",
+    "AGENT_AUTH_ALGORITHM": "HS256",
+    "AGENT_AUTH_SECRET_FILE": "{secret}",
+    "AGENT_AUTH_DEFAULT_SCOPES": "read,run",
+    "AGENT_TRUSTED_PROXIES": "127.0.0.0/8",
+    "AGENT_USER_RATE": "100000",
+    "AGENT_USER_BURST": _ENOUGH,
+    "AGENT_ADDRESS_RATE": "100000",
+    "AGENT_ADDRESS_BURST": _ENOUGH,
+    "AGENT_USER_RUNS": _ENOUGH,
+    "AGENT_USER_STREAMS": _ENOUGH,
+}
+_VALKEY = {"AGENT_VALKEY_URL": "{redis}"}
 _UVICORN = "-m uvicorn {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning"
 _AEGRA = _UVICORN.replace("{app}", "aegra_api.main:app")
 _OF_AEGRA = {"DATABASE_URL": "{url}", "AEGRA_CONFIG": "{config}", "LOG_LEVEL": "WARNING"}
@@ -48,6 +73,9 @@ _LANGHOST = "-m langhost serve --port {port} --config {config} --n-jobs-per-work
 
 RECIPES = {
     "ours": Recipe(_SERVE, _OURS),
+    "ours-signed-in": Recipe(_SERVE, _SIGNED_IN, signed_in=True),
+    "ours-valkey": Recipe(_SERVE, _OURS | _VALKEY, redis=True),
+    "ours-valkey-signed-in": Recipe(_SERVE, _SIGNED_IN | _VALKEY, redis=True, signed_in=True),
     "ours x2": Recipe(f"{_SERVE} --processes 2 --metrics-port {{metrics_port}}", _OURS),
     "plain": Recipe(
         _UVICORN.replace("{app}", "app.bench.plain_handler:app --loop uvloop --http httptools"),
@@ -68,6 +96,7 @@ class Server:
     process: psutil.Process
     url: str
     log: Path
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def tree(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
@@ -102,6 +131,8 @@ class Laboratory:
     def server(self, name: str) -> Generator[Server]:
         """Started, not yet ready."""
         recipe, config, log = RECIPES[name], self.folder / "langgraph.json", self.folder / f"{name}.log"
+        secret = self.folder / "secret"
+        secret.write_text(SECRET)
         workload = Path(__file__).with_name("workload.py")
         config.write_text(json.dumps({"graphs": {GRAPH: f"{workload}:graph"}, "dependencies": ["."]}))
         filled = {
@@ -110,6 +141,7 @@ class Laboratory:
             "config": str(config),
             "url": self._database(name),
             "redis": self.redis or "",
+            "secret": str(secret),
         }
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
         python = self.peers[recipe.peer] if recipe.peer else sys.executable
@@ -122,7 +154,7 @@ class Laboratory:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        server = Server(name, int(filled["port"]), psutil.Process(process.pid), filled["url"], log)
+        server = Server(name, int(filled["port"]), psutil.Process(process.pid), filled["url"], log, _headers(recipe))
         try:
             yield server
         finally:
@@ -155,6 +187,14 @@ def laboratory(folder: Path, peers: Mapping[str, str], redis: str | None) -> Gen
     with embedded_database(directory) as url:
         postmaster = int((directory / "postmaster.pid").read_text().split()[0])
         yield Laboratory(folder, url, psutil.Process(postmaster), peers, redis)
+
+
+def _headers(recipe: Recipe) -> dict[str, str]:
+    if not recipe.signed_in:
+        return {}
+    claims = {"iss": "bench", "aud": "bench", "sub": "bench", "exp": time.time() + TOKEN_SECONDS}
+    token = jwt.encode(claims, SECRET, "HS256")
+    return {"authorization": f"Bearer {token}", "x-forwarded-for": CLIENT}
 
 
 def _free_port() -> int:

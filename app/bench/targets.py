@@ -41,7 +41,10 @@ OURS = Target("ours", "ours", "sync")
 TARGETS = (
     OURS,
     Target("plain", "plain", "sync", "workflow"),
+    Target("ours, signed in", "ours-signed-in", "sync"),
     Target("ours, 2 processes", "ours x2", "sync"),
+    Target("ours, Valkey", "ours-valkey", "sync", streams=False),
+    Target("ours, Valkey, signed in", "ours-valkey-signed-in", "sync", streams=False),
     Target("ours, exit", "ours", "exit", streams=False),
     Target("plain, exit", "plain", "exit", "workflow", streams=False),
     Target("ours, async", "ours", "async", streams=False),
@@ -51,7 +54,7 @@ TARGETS = (
     Target("aegra, Redis", "aegra-redis"),
     Target("langhost", "langhost"),
 )
-QUICK = TARGETS[:5]
+QUICK = TARGETS[:8]
 
 
 def is_whole(kind: Kind, answer: Answer, question: str) -> bool:

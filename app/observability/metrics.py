@@ -55,6 +55,10 @@ class Metrics:
             ("route_class",),
             buckets=DURATION_EDGES,
         )
+        self.limits_refused = counter(contract.METRIC_LIMITS_REFUSED, "Requests refused by a limit", ("limit",))
+        self.limits_degraded = gauge(
+            contract.METRIC_LIMITS_DEGRADED, "1 while each process limits by itself because Valkey is away"
+        )
         self.streams_open = gauge(contract.METRIC_STREAMS_OPEN, "Answers that are being streamed")
         self.time_to_first_event = histogram(
             contract.METRIC_TIME_TO_FIRST_EVENT,

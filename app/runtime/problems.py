@@ -87,7 +87,18 @@ class KeyReused(Problem):
     code = "idempotency_key_reused"
 
 
-class QueueFull(Problem):
+class LimitReached(Problem):
+    """Too many or too fast; the same request may work later."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, *, limit: str, value: str, retry_after: int) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.limit = limit
+        self.value = value
+
+
+class QueueFull(LimitReached):
     code = "queue_full"
 
 

@@ -11,7 +11,8 @@ from psycopg_pool import PoolTimeout
 
 from app.runtime.checkpoints import PooledSaver
 from app.runtime.database import Pool
-from app.tables import run_events, runs, threads
+from app.runtime.sessions import Sessions
+from app.tables import run_events, runs, sessions, threads
 from app.tables.runs import Connection
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Retention:
     event_seconds: float
     run_seconds: float | None
     checkpoint_seconds: float | None
+    sessions: Sessions = Sessions()  # noqa: RUF009  frozen, as the dataclass is
 
 
 class Sweeper:
@@ -57,6 +59,8 @@ class Sweeper:
             if row is None or not row["ours"]:
                 return False
             expired = await threads.delete_expired(connection, BATCH)
+            if self._retention.sessions.end:
+                expired += await sessions.delete_ended(connection, self._retention.sessions, BATCH)
             await self._saver.delete_threads(connection, expired)
             forgotten = await self._forget_runs(connection)
             await run_events.delete_old(connection, self._retention.event_seconds)
@@ -64,7 +68,7 @@ class Sweeper:
         if expired or forgotten or pruned:
             fields = {"threads": len(expired), "runs": forgotten, "pruned": pruned}
             log.info("swept", extra={"fields": fields})
-        return BATCH in {len(expired), forgotten, pruned}
+        return max(len(expired), forgotten, pruned) >= BATCH
 
     async def _forget_runs(self, connection: Connection) -> int:
         seconds = self._retention.run_seconds

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from app.security.caller import Caller
+from app.security.run_quota import Room
 
 Status = Literal["pending", "running", "success", "error", "timeout", "interrupted", "cancelled"]
 Priority = Literal["high", "normal", "low"]
@@ -95,6 +96,7 @@ class NewRun:
     recorded: bool = True
     trace_context: str | None = None
     webhook: str | None = None  # where its end is told
+    room: Room | None = None  # for how many unfinished runs of the caller; None for any number
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from app.runtime.problems import (
     QueueFull,
     RunEnded,
     ThreadBusy,
+    Unavailable,
     UnknownRun,
     UnknownThread,
     WrongGraph,
@@ -31,7 +32,9 @@ from app.runtime.signals import Signals
 from app.runtime.topics import ATTENTION, WORK, changed
 from app.runtime.webhook_policy import WebhookPolicy
 from app.runtime.worker import Worker
+from app.security.audit import note
 from app.security.caller import Caller
+from app.security.run_quota import RunQuota
 from app.tables import runs, threads
 from app.tables.runs import Connection
 from app.tables.threads import Thread
@@ -87,23 +90,41 @@ class RunQueue:
     """The way into the runs table. `worker` is this process's, or None where only the API runs."""
 
     def __init__(
-        self, pool: Pool, signals: Signals, worker: Worker | None, most_pending: int, webhooks: WebhookPolicy
+        self,
+        pool: Pool,
+        signals: Signals,
+        worker: Worker | None,
+        *,
+        most_pending: int,
+        most_of_user: int,
+        webhooks: WebhookPolicy,
+        draining: asyncio.Event,
     ) -> None:
         self._pool = pool
         self._signals = signals
         self._worker = worker
         self._most_pending = most_pending
         self._webhooks = webhooks
+        self._quota = RunQuota(most_of_user)
+        self._draining = draining
 
     async def accept(self, new: NewRun) -> Accepted:
         """Keeps a run, or answers with the one that its idempotency key already has.
 
-        Raises QueueFull, UnknownThread, ThreadBusy, WrongGraph, NothingToAnswer, KeyReused, InvalidInput.
+        Raises LimitReached, QueueFull, UnknownThread, ThreadBusy, WrongGraph, NothingToAnswer, KeyReused, InvalidInput,
+        Unavailable.
         """
+        if self._draining.is_set():
+            raise Unavailable("This process stops and takes no new run. Send this again.", retry_after=RETRY_SECONDS)
         if new.webhook:
             self._webhooks.check(new.webhook)
+        with self._quota.accepting(new.caller, new.run_id) as room:
+            accepted = await self._accept(replace(new, trace_context=current_traceparent(), room=room))
+        note("resume" if new.request.is_resume else "run", f"{accepted.run.thread_id} {accepted.run.run_id}")
+        return accepted
+
+    async def _accept(self, new: NewRun) -> Accepted:
         digest = _digest(new) if new.idempotency_key else b""
-        new = replace(new, trace_context=current_traceparent())
         worker = self._worker if not new.after_seconds else None
         reserved = worker.reserve() if worker else None
         asked_at = asyncio.get_running_loop().time()
@@ -140,9 +161,9 @@ class RunQueue:
         """Keeps a run in the caller's transaction, unless its idempotency key has one; call the result after its end."""
         cancelled = _Cancelled()
         await self._refuse_overload(connection)
-        with suppress(UniqueViolation):
+        with suppress(UniqueViolation), self._quota.accepting(new.caller, new.run_id) as room:
             async with connection.transaction():
-                await self._insert(connection, new, b"", None, cancelled)
+                await self._insert(connection, replace(new, room=room), b"", None, cancelled)
         return lambda: self._tell(cancelled, work=True)
 
     def _tell(self, cancelled: _Cancelled, *, work: bool) -> None:
@@ -195,7 +216,10 @@ class RunQueue:
     async def _refuse_overload(self, connection: Connection) -> None:
         if await runs.pending_at_most(connection, self._most_pending) >= self._most_pending:
             raise QueueFull(
-                f"{self._most_pending} runs are waiting already. Send this again later.", retry_after=RETRY_SECONDS
+                f"{self._most_pending} runs are waiting already. Send this again later.",
+                limit="queue",
+                value=f"{self._most_pending} waiting runs",
+                retry_after=RETRY_SECONDS,
             )
 
     async def _insert(
@@ -212,6 +236,8 @@ class RunQueue:
         async with connection.transaction():
             thread = await threads.lock(connection, new.caller, new.thread_id)
             if thread is None:
+                if new.create_thread and not await runs.has_room(connection, new):
+                    raise self._quota.reached()
                 raise UnknownThread(f"thread_id={new.thread_id!r}: no such thread.", field="thread_id")
             known = await _known(connection, new, digest)
             if known:  # before anything refuses the run, or stops it, as another one on its thread
@@ -230,7 +256,10 @@ class RunQueue:
                 await _stop(connection, others, "rollback" if new.strategy == "rollback" else "interrupt")
                 cancelled.run_ids += [run.run_id for run in others]
             await threads.make_busy(connection, new.thread_id, new.graph_id, new.thread_metadata)
-            return Accepted(await runs.insert(connection, new, digest, None if others else worker, LEASE_SECONDS))
+            run = await runs.insert(connection, new, digest, None if others else worker, LEASE_SECONDS)
+            if run is None:
+                raise self._quota.reached()
+            return Accepted(run)
 
 
 def _claim(run: Run, new: NewRun) -> Claim:

@@ -26,10 +26,14 @@ from app.runtime.sampling import Sampler
 from app.runtime.signals import Signals
 from app.runtime.streaming import EventLog
 from app.runtime.threads import Threads
+from app.runtime.user_data import UserData
 from app.runtime.webhook_delivery import Courier
 from app.runtime.webhook_policy import WebhookPolicy
 from app.runtime.webhook_sender import WebhookSender
 from app.runtime.worker import Worker
+from app.security.audit import Audit
+from app.security.open_streams import OpenStreams
+from app.security.rate_limits import RateLimits
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -51,6 +55,10 @@ class Service:
     events: EventLog
     results: Results
     signals: Signals
+    audit: Audit
+    users: UserData
+    rates: RateLimits
+    streams: OpenStreams
     metrics: Metrics
     worker: Worker | None
     draining: asyncio.Event
@@ -78,6 +86,11 @@ async def open_service(
         graphs = Graphs(sources, engine, NodeObserver(metrics))
         events = EventLog(database.pool, signals, metrics)
         _background(stack, "sample", Sampler(database.pool, signals, metrics).sample_forever)
+        audit = Audit(database.pool)
+        _background(stack, "audit", audit.write_forever)
+        _background(stack, "anchor-audit", audit.anchor_forever)
+        rates = RateLimits(settings.valkey(), metrics)
+        _background(stack, "limit", rates.stay_open)
         worker = None
         if settings.role != "api":
             limits = Limits(run_seconds=settings.run_timeout_seconds, recursion=settings.recursion_limit)
@@ -91,7 +104,16 @@ async def open_service(
             _background(stack, "reap", Reaper(database.pool, signals, metrics).reap_forever)
             _background(stack, "sweep", Sweeper(database.pool, saver, _retention(settings)).sweep_forever)
         assistants = Assistants(database.pool, graphs, saver, settings.config)
-        queue = RunQueue(database.pool, signals, worker, settings.queue_limit, webhooks)
+        draining = asyncio.Event()
+        queue = RunQueue(
+            database.pool,
+            signals,
+            worker,
+            most_pending=settings.queue_limit,
+            most_of_user=settings.user_runs,
+            webhooks=webhooks,
+            draining=draining,
+        )
         if worker:
             _background(stack, "fire-crons", Scheduler(database.pool, queue, assistants, metrics).fire_forever)
             courier = await stack.enter_async_context(Courier(webhooks, settings.webhook_secret_file))
@@ -107,9 +129,13 @@ async def open_service(
             events=events,
             results=Results(database.pool, events, threads),
             signals=signals,
+            audit=audit,
+            users=UserData(database.pool, threads, queue, audit),
+            rates=rates,
+            streams=OpenStreams(settings.user_streams, settings.process_streams),
             metrics=metrics,
             worker=worker,
-            draining=asyncio.Event(),
+            draining=draining,
         )
 
 
@@ -118,6 +144,7 @@ def _retention(settings: Settings) -> Retention:
         event_seconds=settings.event_retention_seconds,
         run_seconds=settings.run_retention_seconds,
         checkpoint_seconds=settings.checkpoint_retention_seconds,
+        sessions=settings.sessions,
     )
 
 

@@ -29,6 +29,7 @@ from app.runtime.problems import (
 from app.runtime.signals import Signals
 from app.runtime.stream_parts import contains, to_json
 from app.runtime.topics import ATTENTION, changed
+from app.security.audit import note
 from app.security.caller import Caller
 from app.tables import runs, threads, webhooks
 from app.tables.threads import Connection, Search, Thread
@@ -74,6 +75,7 @@ class Threads:
             known = created or await threads.get(connection, caller, thread_id)
         if known is None or (created is None and if_exists == "raise"):
             raise ThreadExists(f"thread_id={thread_id!r}: exists. Use if_exists=do_nothing, or another id.")
+        note(object=known.thread_id)
         if created and supersteps:
             try:
                 await self.update_state(caller, thread_id, supersteps)

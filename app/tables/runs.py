@@ -38,18 +38,30 @@ _INSERT = """
         SELECT 'running', 1, now() + make_interval(secs => %(lease)s), now() WHERE %(worker)s::uuid IS NOT NULL
     ) AS claimed
 """
-INSERT = f"{_INSERT} RETURNING {COLUMNS}"
+# The caller's other unfinished runs, counted no further than needed.
+_ROOM = f"""
+    (%(most)s::integer IS NULL OR %(most)s >= (
+        SELECT count(*) FROM (
+            SELECT FROM runs
+            WHERE {OWNED} AND status IN ('pending', 'running') AND run_id <> ALL (%(beside)s::uuid[])
+            LIMIT %(most)s::integer + 1
+        ) AS unfinished
+    ))
+"""  # noqa: S608  constants
+HAS_ROOM = f"SELECT {_ROOM} AS room"
+INSERT = f"{_INSERT} WHERE {_ROOM} RETURNING {COLUMNS}"
 INSERT_WITH_THREAD = f"""
     WITH thread AS (
         INSERT INTO threads (thread_id, graph_id, status, metadata, ttl_seconds, temporary, tenant, owner)
-        VALUES (
+        SELECT
             %(thread_id)s, %(graph_id)s, 'busy', %(thread_metadata)s, %(ttl)s, %(ttl)s::integer IS NOT NULL,
-            %(tenant)s, %(owner)s)
+            %(tenant)s, %(owner)s
+        WHERE {_ROOM}
         ON CONFLICT DO NOTHING
         RETURNING thread_id
     )
     {_INSERT}, thread RETURNING {COLUMNS}
-"""  # noqa: S608  constants of this module
+"""
 
 # Within a thread the order is that of acceptance. Both rows are locked, so a thread that is being changed by hand is
 # passed over; the unique index on running runs decides whatever two snapshots could not see of each other.
@@ -166,24 +178,36 @@ def _run(row: Mapping[str, Any]) -> Run:
     return Run(**{name: row[name] for name in Run.__dataclass_fields__})
 
 
-async def insert(connection: Connection, new: NewRun, digest: bytes, worker: UUID | None, lease_seconds: float) -> Run:
-    """Accepts a run on a thread that exists and is locked by the caller."""
-    cursor = await connection.execute(INSERT, _insert_values(new, digest, worker, lease_seconds))
-    return _run(cast("DictRow", await cursor.fetchone()))
+async def insert(
+    connection: Connection, new: NewRun, digest: bytes, worker: UUID | None, lease_seconds: float
+) -> Run | None:
+    """Accepts a run on a thread that exists and is locked by the caller; None when the user has too many."""
+    row = await (await connection.execute(INSERT, _insert_values(new, digest, worker, lease_seconds))).fetchone()
+    return _run(row) if row else None
 
 
 async def insert_with_thread(
     connection: Connection, new: NewRun, digest: bytes, worker: UUID | None, lease_seconds: float
 ) -> Run | None:
-    """Accepts a run and makes its thread in one statement; None when the thread exists."""
+    """Accepts a run and makes its thread in one statement; None when the thread exists, or the user has too many."""
     values = _insert_values(new, digest, worker, lease_seconds)
     row = await (await connection.execute(INSERT_WITH_THREAD, values)).fetchone()
     return _run(row) if row else None
 
 
+async def has_room(connection: Connection, new: NewRun) -> bool:
+    """Whether its caller may have one more unfinished run."""
+    return cast("DictRow", await (await connection.execute(HAS_ROOM.encode(), _room(new))).fetchone())["room"]
+
+
+def _room(new: NewRun) -> dict[str, Any]:
+    room = {"most": new.room.most, "beside": list(new.room.beside)} if new.room else {"most": None, "beside": None}
+    return room | new.caller.owns
+
+
 def _insert_values(new: NewRun, digest: bytes, worker: UUID | None, lease_seconds: float) -> dict[str, Any]:
     return {
-        **new.caller.owns,
+        **_room(new),
         "run_id": new.run_id,
         "thread_id": new.thread_id,
         "graph_id": new.graph_id,

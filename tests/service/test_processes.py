@@ -143,19 +143,20 @@ def test_two_services_share_a_laptop_database_and_the_last_one_stops_it(services
 def test_sigterm_ends_the_step_in_progress_and_the_next_start_goes_on_with_all_that_was_accepted(
     services: Services,
 ) -> None:
-    service = services.start("first", config=STEPWISE)
+    service = services.start("first", config=STEPWISE, worker_slots=1)
     reached, release = services.folder / "reached", services.folder / "release"
     body = {"thread_id": "t", "input": {"reached": str(reached), "release": str(release)}}
     with ThreadPoolExecutor() as pool:
         held = pool.submit(service.post, "/workflow/execute", body)
         eventually_sync(reached.exists)
+        late = {"assistant_id": "stepwise", "input": {"steps": ["late"]}, "if_not_exists": "create"}
+        accepted = service.post("/threads/late/runs", late)
+        assert (accepted.status_code, accepted.json()["status"]) == (200, "pending")
         service.process.send_signal(signal.SIGTERM)
         eventually_sync(lambda: service.get("/ready").status_code == 503)
         assert service.get("/ready").json()["checks"]["process"] == {"ok": False, "reason": "stopping"}
         assert service.get("/health").status_code == 200
-        late = {"assistant_id": "stepwise", "input": {"steps": ["late"]}, "if_not_exists": "create"}
-        accepted = service.post("/threads/late/runs", late)
-        assert (accepted.status_code, accepted.json()["status"]) == (200, "pending")
+        assert service.post("/threads/later/runs", late).status_code == 503
         release.touch()
         handed_over = held.result()
         assert (handed_over.status_code, handed_over.json()["error"]["code"]) == (503, "handed_over")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,13 +15,23 @@ from hypothesis import strategies as st
 from app.observability.metrics import Metrics
 from app.runtime.database import Pool, connection_string, create_pool
 from app.runtime.leases import MOST_FAILURES, Reaper
-from app.runtime.problems import KeyReused, NothingToAnswer, QueueFull, RunEnded, ThreadBusy, UnknownRun, UnknownThread
+from app.runtime.problems import (
+    KeyReused,
+    LimitReached,
+    NothingToAnswer,
+    QueueFull,
+    RunEnded,
+    ThreadBusy,
+    Unavailable,
+    UnknownRun,
+    UnknownThread,
+)
 from app.runtime.run import Claim, NewRun, Outcome, Priority, Run, RunRequest, Strategy
-from app.runtime.run_queue import RunQueue
+from app.runtime.run_queue import Accepted, RunQueue
 from app.runtime.schema import migrate
 from app.runtime.signals import Signals
 from app.runtime.webhook_policy import WebhookPolicy
-from app.security.caller import LAPTOP
+from app.security.caller import ALL_SCOPES, LAPTOP, Caller
 from app.settings import Settings
 from app.tables import runs, threads
 from tests.service.waiting import eventually_async
@@ -43,9 +53,23 @@ def signals(settings: Settings) -> Signals:
     return Signals(connection_string(settings))
 
 
+def make_queue(
+    pool: Pool, signals: Signals, most_pending: int = 100, draining: asyncio.Event | None = None
+) -> RunQueue:
+    return RunQueue(
+        pool,
+        signals,
+        worker=None,
+        most_pending=most_pending,
+        most_of_user=3,
+        webhooks=WebhookPolicy(),
+        draining=draining or asyncio.Event(),
+    )
+
+
 @pytest.fixture
 def queue(pool: Pool, signals: Signals) -> RunQueue:
-    return RunQueue(pool, signals, worker=None, most_pending=100, webhooks=WebhookPolicy())
+    return make_queue(pool, signals)
 
 
 def a_run(thread_id: str | None = None, **changes: object) -> NewRun:
@@ -73,6 +97,11 @@ async def claim(pool: Pool, limit: int = 10, worker: UUID = WORKER, *, suspects:
 async def execute(pool: Pool, statement: LiteralString) -> None:
     async with pool.connection() as connection:
         await connection.execute(statement)
+
+
+async def rows(pool: Pool, query: LiteralString) -> list[dict[str, Any]]:
+    async with pool.connection() as connection:
+        return await (await connection.execute(query)).fetchall()
 
 
 async def end(pool: Pool, held: Claim, outcome: Outcome | None = None) -> bool:
@@ -254,7 +283,7 @@ async def test_a_key_with_another_request_is_refused(queue: RunQueue) -> None:
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back(pool: Pool, signals: Signals) -> None:
-    small = RunQueue(pool, signals, worker=None, most_pending=2, webhooks=WebhookPolicy())
+    small = make_queue(pool, signals, most_pending=2)
     await accepted(small)
     await accepted(small)
     with pytest.raises(QueueFull) as refused:
@@ -370,3 +399,41 @@ JSON = st.recursive(
 )
 async def test_a_request_is_read_as_it_was_kept(request: RunRequest) -> None:
     assert RunRequest.decoded(request.encoded()) == request
+
+
+async def test_a_user_has_so_many_unfinished_runs_and_no_more_even_when_they_come_at_once(
+    pool: Pool, queue: RunQueue
+) -> None:
+    ann, bob = Caller("acme", "ann", ALL_SCOPES), Caller("acme", "bob", ALL_SCOPES)
+    begun = await asyncio.gather(*(queue.accept(a_run(caller=ann)) for _ in range(20)), return_exceptions=True)
+    kept = [found.run for found in begun if isinstance(found, Accepted)]
+    refused = [found for found in begun if isinstance(found, LimitReached)]
+    assert (len(kept), len(refused), refused[0].limit) == (3, 17, "user_runs")
+    assert await rows(pool, "SELECT count(*) AS n FROM threads") == [{"n": 3}]  # nor is a thread left behind
+
+    await accepted(queue, caller=bob)
+    for on_a_thread_there_is in (kept[0].thread_id, str(uuid4())):
+        with pytest.raises(LimitReached):
+            await queue.accept(a_run(on_a_thread_there_is, caller=ann))
+    (held, *_) = await claim(pool)
+    assert await end(pool, held)
+    await accepted(queue, kept[0].thread_id, caller=ann)
+
+
+async def test_a_key_is_answered_also_when_its_user_has_too_many_runs(queue: RunQueue) -> None:
+    ann = Caller("acme", "ann", ALL_SCOPES)
+    first = a_run(caller=ann, idempotency_key="k")
+    for new in (first, a_run(caller=ann), a_run(caller=ann)):
+        await queue.accept(new)
+    again = await queue.accept(replace(first, run_id=uuid4()))
+    assert (again.new, again.run.run_id) == (False, first.run_id)
+
+
+async def test_a_process_that_stops_takes_no_new_run(pool: Pool, signals: Signals) -> None:
+    draining = asyncio.Event()
+    stopping = make_queue(pool, signals, draining=draining)
+    await accepted(stopping)
+    draining.set()
+    with pytest.raises(Unavailable) as refusal:
+        await stopping.accept(a_run())
+    assert refusal.value.retry_after

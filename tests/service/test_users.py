@@ -1,0 +1,121 @@
+"""Sessions end as their tenants' limits say; an administrator ends, exports and erases what is a user's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.runtime.checkpoints import PooledSaver
+from app.runtime.retention import Retention, Sweeper
+from app.runtime.sessions import Sessions
+from app.settings import Settings
+from tests.service.application import STEPWISE
+from tests.service.callers import TENANT, USER, opened
+from tests.service.test_audit import execute, rows, verified
+from tests.service.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+ANN, BOB, ROOT = {USER: "ann"}, {USER: "bob"}, {USER: "root"}
+OTHER = {TENANT: "other"}
+
+
+def a_run(**state: object) -> dict[str, Any]:
+    return {"assistant_id": "stepwise", "input": {"steps": ["mine"], **state}, "if_not_exists": "create"}
+
+
+async def sweep(app: FastAPI, sessions: Sessions) -> None:
+    pool = app.state.service.database.pool
+    retention = Retention(event_seconds=3600, run_seconds=None, checkpoint_seconds=None, sessions=sessions)
+    await Sweeper(pool, PooledSaver(pool), retention).sweep()
+
+
+async def left(client: httpx.AsyncClient, *users: dict[str, str]) -> list[set[str]]:
+    answers = [await client.post("/threads/search", json={"limit": 100}, headers=user) for user in users]
+    return [{thread["thread_id"] for thread in answer.json()} for answer in answers]
+
+
+async def test_a_thread_ends_by_its_tenants_idle_and_absolute_limit_unless_a_run_works_on_it(
+    settings: Settings,
+) -> None:
+    sessions = Sessions.model_validate(
+        {"absolute_seconds": 7200, "tenants": {"other": {"idle_seconds": 600, "absolute_seconds": None}}}
+    )
+    async with opened(settings) as (app, client):
+        for user in (ANN, ANN | OTHER):
+            for thread_id in ("fresh", "idle", "old", "busy"):
+                name = f"{thread_id}-{user.get(TENANT, '')}"
+                await client.post("/threads", json={"thread_id": name}, headers=user)
+        await execute(app, "UPDATE threads SET updated_at = now() - interval '1 h' WHERE thread_id LIKE 'idle%'")
+        await execute(app, "UPDATE threads SET created_at = now() - interval '3 h' WHERE thread_id ~ '^(old|busy)'")
+        await execute(
+            app,
+            "UPDATE threads SET status = 'busy', updated_at = now() - interval '3 h' WHERE thread_id LIKE 'busy%'",
+        )
+        await sweep(app, sessions)
+        assert await left(client, ANN, ANN | OTHER) == [
+            {"fresh-", "idle-", "busy-"},
+            {"fresh-other", "old-other", "busy-other"},
+        ]
+        await sweep(app, Sessions())
+        assert len((await left(client, ANN))[0]) == 3
+
+
+async def test_an_administrator_sees_and_ends_sessions_of_a_user_of_the_same_tenant_only(
+    settings: Settings, folder: Path
+) -> None:
+    async with opened(settings.model_copy(update={"config": STEPWISE})) as (_, client):
+        held = a_run(reached=str(folder / "reached"), release=str(folder / "never"))
+        run = (await client.post("/threads/running/runs", json=held, headers=ANN)).json()
+        await client.post("/threads", json={"thread_id": "quiet"}, headers=ANN)
+        await client.post("/threads", json={"thread_id": "bobs"}, headers=BOB)
+        await eventually((folder / "reached").exists)
+
+        seen = (await client.get("/admin/users/ann/threads", headers=ROOT)).json()
+        assert {thread["thread_id"]: thread["status"] for thread in seen} == {"running": "busy", "quiet": "idle"}
+        assert (await client.get("/admin/users/ann/threads", headers=ROOT | OTHER)).json() == []
+        stranger = await client.post("/admin/users/ann/end", json={"erase": True}, headers=ROOT | OTHER)
+        assert stranger.json() == {"runs": 0, "threads": 0}
+
+        ended = await client.post("/admin/users/ann/end", json={}, headers=ROOT)
+        assert ended.json() == {"runs": 1, "threads": 0}
+        joined = await client.get(f"/threads/running/runs/{run['run_id']}/join", headers=ANN)
+        assert joined.status_code == 200
+        erased = await client.post("/admin/users/ann/end", json={"thread_ids": ["quiet"], "erase": True}, headers=ROOT)
+        assert erased.json() == {"runs": 0, "threads": 1}
+        assert await left(client, ANN, BOB) == [{"running"}, {"bobs"}]
+
+
+async def test_a_user_who_is_erased_leaves_no_data_a_whole_audit_log_and_nobody_to_name_in_it(
+    settings: Settings, folder: Path
+) -> None:
+    async with opened(settings.model_copy(update={"config": STEPWISE})) as (app, client):
+        for user, thread_id in ((ANN, "anns-diary"), (BOB, "bobs")):
+            await client.post(f"/threads/{thread_id}/runs/wait", json=a_run(), headers=user)
+        await client.post("/runs/wait", json=a_run(), headers=ANN)
+
+        exported = (await client.get("/admin/users/ann/export", headers=ROOT)).json()
+        assert {item["table"] for item in exported} >= {"threads", "runs", "states", "audit_subjects"}
+        assert "anns-diary" in json.dumps(exported)
+        assert "mine" in json.dumps([item for item in exported if item["table"] == "states"])
+        assert "bob" not in json.dumps(exported)
+        assert "salt" not in json.dumps(exported)
+
+        erased = (await client.delete("/admin/users/ann", headers=ROOT)).json()
+        assert (erased["threads"], erased["audit_subjects"]) == (2, 1)
+        assert (await client.get("/admin/users/ann/export", headers=ROOT)).json() == []
+        assert await left(client, BOB) == [{"bobs"}]
+
+        async with app.state.service.database.pool.connection() as connection:
+            for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "runs", "threads"):
+                cursor = await connection.execute(f"SELECT * FROM {table} WHERE thread_id <> 'bobs'")  # noqa: S608  constants
+                assert await cursor.fetchall() == []
+        log = await rows(app)
+        assert {row["action"] for row in log} == {"run", "export", "delete", "read"}
+        assert not [row for row in log if "ann" in str(row)]
+    assert verified(settings, folder)[0] == 0
