@@ -1,6 +1,7 @@
 # Short names for the project's commands; what they do is in the Python modules they run.
 STACK ?= dev
 PORT ?= 8000
+BASE ?= main
 MINUTES ?= 60
 
 RUN := .venv/bin/python -m
@@ -11,7 +12,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin policy
+.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin policy review
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ preview: $(READY) ## Show what STACK is made of, in process and without any clou
 
 policy: $(READY) ## Check STACK against policies/, in process and without any cloud
 	@$(RUN) policies --stack '$(STACK)'
+
+review: $(READY) ## Show what this checkout changes against BASE (main): dangers, policy, cost
+	@$(RUN) stacks.review --base '$(BASE)'
 
 serve: $(READY) ## Run the service in the foreground on PORT
 	@$(RUN) app serve --port '$(PORT)'

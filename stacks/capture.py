@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -20,34 +21,39 @@ from pulumi.runtime.stack import Stack, wait_for_rpcs
 from infra.settings import PROJECT, Settings
 from stacks.configuration import read_stack, settings_of, with_checkout_image
 from stacks.graph import Graph, Options, Resource
+from stacks.graph_text import to_text
 from stacks.terminal import run_command
 from stacks.wire import decode, encode, revealed
 
 _STACK = "pulumi:pulumi:Stack"
 
-Creator = Callable[[str, str, str, Mapping[str, Any], str], tuple[str, dict[str, Any]]]
+Answer = Callable[[Resource], tuple[str, Mapping[str, Any]]]
+"""The id and the outputs that a registration gets; an empty id is one that only the cloud will know."""
 
 
-def capture(settings: Settings, stack: str | None = None, *, preview: bool = True) -> Graph:
+def capture(
+    settings: Settings, stack: str | None = None, *, preview: bool = True, answer: Answer | None = None
+) -> Graph:
     """The graph of an environment.
 
     In preview mode outputs that only the cloud can give are unknown, as in a first ``pulumi preview``; in update mode
-    they are the embedded cloud's, deterministic for a URN. Raises whatever the program raises.
+    they are the embedded cloud's, deterministic for a URN; ``answer`` gives others. Raises whatever the program raises.
     """
     from stacks.platform import build
 
-    return capture_program(lambda: build(settings), stack or settings.environment, settings.region, preview=preview)
+    answer = answer or (_unknown if preview else _created(settings.region))
+    return capture_program(lambda: build(settings), stack or settings.environment, answer, preview=preview)
 
 
-def capture_program(program: Callable[[], None], stack: str, region: str, *, preview: bool = True) -> Graph:
+def capture_program(program: Callable[[], None], stack: str, answer: Answer, *, preview: bool) -> Graph:
     """The graph that any program registers. A context of its own keeps two captures apart."""
-    return contextvars.copy_context().run(_capture, program, stack, region, preview)
+    return contextvars.copy_context().run(_capture, program, stack, answer, preview)
 
 
-def _capture(program: Callable[[], None], stack: str, region: str, preview: bool) -> Graph:
+def _capture(program: Callable[[], None], stack: str, answer: Answer, preview: bool) -> Graph:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    monitor = _Monitor(region, preview)
+    monitor = _Monitor(answer)
     try:
         mocks.set_mocks(_NoMocks(), project=PROJECT, stack=stack, preview=preview, monitor=monitor)
 
@@ -77,12 +83,11 @@ class _NoMocks(mocks.Mocks):
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, region: str, preview: bool) -> None:
+    def __init__(self, answer: Answer) -> None:
         super().__init__(_NoMocks())
         self.recorded: list[Resource] = []
         self.exports: dict[str, Any] = {}
-        self._region, self._preview = region, preview
-        self._created = None if preview else _creator()
+        self._answer = answer
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
         # The engine's form: the types of all ancestors but the stack.
@@ -94,22 +99,30 @@ class _Monitor(mocks.MockMonitor):
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == _STACK:
             return resource_pb2.RegisterResourceResponse(urn=urn)
-        inputs = decode(request.object)
-        outputs, identifier = inputs, ""
-        if self._created and request.custom:
-            identifier, computed = self._created(request.type, request.name, urn, revealed(inputs), self._region)
-            outputs = {**inputs, **computed}
-        self.recorded.append(_resource(request, urn, inputs, outputs, identifier))
+        registered = _resource(request, urn, decode(request.object))
+        identifier, outputs = self._answer(registered)
+        self.recorded.append(replace(registered, id=identifier, outputs=outputs))
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=encode(outputs))
 
 
-def _creator() -> Creator:
+def _unknown(resource: Resource) -> tuple[str, Mapping[str, Any]]:
+    return "", resource.inputs
+
+
+def _created(region: str) -> Answer:
     from stacks.embedded.outputs import created
 
-    return created
+    def answer(resource: Resource) -> tuple[str, Mapping[str, Any]]:
+        if not resource.custom:
+            return "", resource.inputs
+        inputs = revealed(dict(resource.inputs))
+        identifier, computed = created(resource.type, resource.name, resource.urn, inputs, region)
+        return identifier, {**resource.inputs, **computed}
+
+    return answer
 
 
-def _resource(request: Any, urn: str, inputs: dict[str, Any], outputs: dict[str, Any], identifier: str) -> Resource:
+def _resource(request: Any, urn: str, inputs: dict[str, Any]) -> Resource:
     return Resource(
         urn=urn,
         type=request.type,
@@ -117,8 +130,8 @@ def _resource(request: Any, urn: str, inputs: dict[str, Any], outputs: dict[str,
         custom=request.custom,
         parent=request.parent,
         inputs=inputs,
-        outputs=outputs,
-        id=identifier,
+        outputs=inputs,
+        id="",
         dependencies=tuple(sorted(request.dependencies)),
         property_dependencies={
             key: tuple(sorted(row.urns)) for key, row in request.propertyDependencies.items() if row.urns
@@ -144,11 +157,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--stack", default="dev", help="which Pulumi.<stack>.yaml (default: dev)")
     parser.add_argument("--update", action="store_true", help="with the embedded cloud's outputs instead of unknowns")
     parser.add_argument("--json", action="store_true", help="the whole graph, for machines")
+    parser.add_argument("--state", action="store_true", help="what the review compares; may hold secret values")
     chosen = parser.parse_args(arguments)
     config, stand_in = with_checkout_image(read_stack(chosen.stack))
     settings = settings_of(config, f"Pulumi.{chosen.stack}.yaml")
-    graph = capture(settings, chosen.stack, preview=not chosen.update)
-    if chosen.json:
+    graph = capture(settings, chosen.stack, preview=not (chosen.update or chosen.state))
+    if chosen.state:
+        sys.stdout.write(to_text(graph))
+    elif chosen.json:
         sys.stdout.write(as_json(graph) + "\n")
     else:
         print_tree(graph, stand_in_image=stand_in)

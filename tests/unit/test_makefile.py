@@ -23,6 +23,7 @@ TARGETS = [
     "lock",
     "pin",
     "policy",
+    "review",
     "soak",
     "help",
     "setup",
