@@ -114,6 +114,25 @@ def _of_prometheus(project: str, name: str, version: str, tags: str, wait: str, 
 PROMTOOL = _of_prometheus("prometheus", "promtool", "3.13.5", "remove_all_sd", "about 4 minutes", "0.313.5")
 AMTOOL = _of_prometheus("alertmanager", "amtool", "0.34.2", "netgo", "about 1 minute")
 
+# It judges .github/workflows in make check. Archive names as in the project's .goreleaser.yaml.
+ACTIONLINT = Tool(
+    name="actionlint",
+    version="1.7.12",
+    version_command=("-version",),
+    release=Release(
+        archive="https://github.com/rhysd/actionlint/releases/download/v{version}/actionlint_{version}_{system}_{machine}.tar.gz",
+        checksums="https://github.com/rhysd/actionlint/releases/download/v{version}/actionlint_{version}_checksums.txt",
+        member="actionlint",
+        machines=_PROMETHEUS_MACHINES,
+    ),
+    go=GoBuild(
+        module=HERE / "workflows",
+        package="github.com/rhysd/actionlint/cmd/actionlint",
+        flags=("-ldflags=-s -w -X github.com/rhysd/actionlint.version={version}",),
+        wait="about 20 seconds",
+    ),
+)
+
 # What the service's tests start beside PostgreSQL. The versions are those of Debian 12, the oldest that were run.
 REDIS = Tool(
     name="redis-server",
@@ -167,4 +186,4 @@ CONTROL_PLANE = (
     _control_plane("vpa-admission-controller", VPA_VERSION, f"{_VPA}/pkg/admission-controller", _PLAIN),
 )
 
-TOOLS = {tool.name: tool for tool in (PULUMI, PROMTOOL, AMTOOL, REDIS, PGBOUNCER, *CONTROL_PLANE)}
+TOOLS = {tool.name: tool for tool in (PULUMI, PROMTOOL, AMTOOL, ACTIONLINT, REDIS, PGBOUNCER, *CONTROL_PLANE)}
