@@ -42,6 +42,7 @@ from infra.kubernetes.secrets import MountedSecrets
 from infra.kubernetes.service import Api, Backends, Priorities, Workers
 from infra.settings import Settings
 from infra.settings.platform import GRAFANA_PASSWORD
+from stacks.billing import Record
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,11 @@ class Foundation:
 
 def build(settings: Settings) -> None:
     """Register every resource of the environment and its exports."""
+    billing = Record()
     foundation = build_aws(settings)
     build_kubernetes(settings, foundation)
     export(settings, foundation)
+    pulumi.export("billing", billing.output(settings.environment))
 
 
 def build_aws(settings: Settings) -> Foundation:

@@ -1,0 +1,140 @@
+"""Control plane, nodes on demand and on Spot, and their disks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from infra.versions import kubernetes_support
+from stacks.cost.amounts import HOURS, NOTHING, Range, exactly, total
+from stacks.cost.facts import Billed
+from stacks.cost.prices import Meter
+from stacks.cost.rules.use import Context, Rule, Use, bare, hourly, prefixed, unknown
+from stacks.cost.spot import discounts
+
+ON_DEMAND = "capacitystatus=Used;marketoption=OnDemand;operatingSystem=Linux;preInstalledSw=NA;tenancy=Shared"
+NODE_GROUP, POOL = "aws:eks/nodeGroup:NodeGroup", "kubernetes:karpenter.sh/v1:NodePool"
+
+
+def cluster(item: Billed, context: Context) -> Iterator[Use]:
+    yield hourly("AmazonEKS", prefixed(item.region, "AmazonEKS-Hours:perCluster"))
+    version = str(item.facts.get("version"))
+    support = kubernetes_support(version)
+    if support is None:
+        why = f"Kubernetes {version}: its support dates are unknown here"
+        yield unknown("AmazonEKS", prefixed(item.region, "AmazonEKS-Hours:extendedSupport"), "Hrs", why)
+    elif item.facts.get("support") == "EXTENDED" and support.standard_until and context.on > support.standard_until:
+        why = f"Kubernetes {version} left standard support on {support.standard_until}"
+        yield hourly("AmazonEKS", prefixed(item.region, "AmazonEKS-Hours:extendedSupport"), assumption=why)
+    yield from _claims(item, context)
+
+
+def _claims(item: Billed, context: Context) -> Iterator[Use]:
+    size = context.usage.storage.persistent_volumes_gb
+    if size.high:
+        why = "persistent volumes claimed in the cluster: usage file"
+        yield Use(Meter("AmazonEC2", bare(item.region, "EBS:VolumeUsage.gp3")), "GB-Mo", size, why)
+
+
+def node_group(item: Billed, context: Context) -> Iterator[Use]:
+    yield _instances(item, context, first=True)
+    if not item.facts.get("ownTemplate") and item.facts.get("diskGib") != 0:
+        why = "EKS chooses the type of a disk that no launch template describes"
+        yield unknown("AmazonEC2", bare(item.region, "EBS:VolumeUsage"), "GB-Mo", why)
+
+
+def pool(item: Billed, context: Context) -> Iterator[Use]:
+    yield _instances(item, context, first=False)
+
+
+def running(item: Billed, context: Context) -> Range:
+    """How many nodes of a group or pool run on the average; a pool's limit holds whatever the usage file says."""
+    if item.type == NODE_GROUP:
+        return exactly(item.facts.get("nodes", 0))
+    workers, most = context.usage.workers, Decimal(item.facts.get("mostNodes") or 0)
+    said = workers.spot_nodes if item.facts.get("capacity") == "spot" else workers.on_demand_nodes
+    return Range(min(said.low, most), min(said.expected, most), min(said.high, most))
+
+
+def _instances(item: Billed, context: Context, *, first: bool) -> Use:
+    """Node hours at the price of the type that most nodes are, with the cheapest and the dearest type as bounds."""
+    spot = item.facts.get("capacity") == "spot"
+    name = "SpotUsage" if spot else "BoxUsage"
+    types: list[str] = list(item.facts.get("instanceTypes") or ())
+    prices = {kind: _price(item.region, kind, context) for kind in types}
+    priced: dict[str, Decimal] = {kind: price for kind, price in prices.items() if price}
+    chosen = _typical(types, priced, context, first=first)
+    missing = sorted(set(types) - set(priced))
+    if chosen not in priced:
+        why = f"no price in {item.region} for {', '.join(missing) or 'unknown instance types'}"
+        return unknown("AmazonEC2", bare(item.region, f"{name}:{chosen or '?'}"), "Hrs", why)
+    base = priced[chosen]
+    factor = Range(min(priced.values()) / base, Decimal(1), max(priced.values()) / base)
+    nodes = running(item, context)
+    notes = [f"{nodes.expected} nodes ({nodes.low} to {nodes.high}), most of them {chosen} of {len(types)} types"]
+    if spot:
+        discount = _discount(item.region, priced, context)
+        notes.append(f"{discount.expected:.0%} below on demand; at the most all of them fall back to it")
+        factor *= Range(1 - discount.high, 1 - discount.expected, Decimal(1))
+    if missing:
+        notes.append(f"without {', '.join(missing)}, which have no price here")
+    hours = nodes * context.usage.hours
+    meter = Meter("AmazonEC2", bare(item.region, f"{name}:{chosen}"), "" if spot else ON_DEMAND)
+    return Use(meter, "Hrs", hours, "; ".join(notes), priced_as=_on_demand(item.region, chosen), factor=factor)
+
+
+def _typical(types: list[str], priced: Mapping[str, Decimal], context: Context, *, first: bool) -> str:
+    """A managed group takes its first type while it can; of a pool the usage file names it, else the median price does."""
+    named = context.usage.workers.instance_type
+    if first or not priced:
+        return types[0] if types else ""
+    if named in types:
+        return str(named)
+    return sorted(priced, key=lambda kind: (priced[kind], kind))[(len(priced) - 1) // 2]
+
+
+def _discount(region: str, priced: Mapping[str, Any], context: Context) -> Range:
+    said = context.usage.spot.discount
+    if said is not None:
+        return exactly(said)
+    known = sorted(found for kind, found in discounts(region).items() if kind in priced)
+    return Range(known[0], known[(len(known) - 1) // 2], known[-1]) if known else NOTHING
+
+
+def _on_demand(region: str, kind: str) -> Meter:
+    return Meter("AmazonEC2", bare(region, f"BoxUsage:{kind}"), ON_DEMAND)
+
+
+def _price(region: str, kind: str, context: Context) -> Decimal | None:
+    found = context.prices.find(region, _on_demand(region, kind))
+    return found.rows[0].usd if found else None
+
+
+def template_disks(item: Billed, context: Context) -> Iterator[Use]:
+    """The disks of the node group of the same name: our components name a group and its template alike."""
+    groups = [found for found in context.resources if found.type == NODE_GROUP and found.name == item.name]
+    yield from _disks(item, total([running(group, context) for group in groups]), context)
+
+
+def class_disks(item: Billed, context: Context) -> Iterator[Use]:
+    pools = [found for found in context.resources if found.type == POOL]
+    ours = [running(found, context) for found in pools if found.facts.get("nodeClass") == item.facts.get("name")]
+    yield from _disks(item, total(ours), context)
+
+
+def _disks(item: Billed, nodes: Range, context: Context) -> Iterator[Use]:
+    share = context.usage.hours * (1 / HOURS)
+    for volume in item.facts.get("volumes") or ():
+        quantity = nodes * volume["gib"] * share
+        why = f"{volume['gib']} GiB on each of {nodes.expected} nodes"
+        yield Use(Meter("AmazonEC2", bare(item.region, f"EBS:VolumeUsage.{volume['type']}")), "GB-Mo", quantity, why)
+
+
+RULES: Mapping[str, Rule] = {
+    "aws:eks/cluster:Cluster": cluster,
+    NODE_GROUP: node_group,
+    POOL: pool,
+    "aws:ec2/launchTemplate:LaunchTemplate": template_disks,
+    "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass": class_disks,
+}
