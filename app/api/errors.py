@@ -29,6 +29,7 @@ STATUS: dict[type[Problem], int] = {
     problems.UnknownVersion: 404,
     problems.NoGraph: 409,
     problems.RunEnded: 409,
+    problems.RunNotEnded: 409,
     problems.NothingToAnswer: 409,
     problems.KeyReused: 422,
     problems.LimitReached: 429,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -12,12 +13,14 @@ from uuid import UUID
 import orjson
 from fastapi import Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies import ERRORS
 from app.api.errors import ErrorBody
 from app.api.requests import arrived_at
-from app.runtime.problems import HandedOver, UnknownRun
+from app.runtime.problems import HandedOver, RunEnded, UnknownRun
 from app.runtime.results import Result
+from app.runtime.run import Run
 from app.runtime.run_queue import Accepted
 from app.runtime.service import Service
 from app.runtime.stream_parts import to_json
@@ -37,7 +40,39 @@ JSON = "application/json"
 SSE_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-class EventStream(StreamingResponse):
+class FollowedAnswer(StreamingResponse):
+    """An answer that lasts; `when_left` is done when the client goes away before its end."""
+
+    def __init__(
+        self,
+        content: AsyncGenerator[bytes],
+        headers: Mapping[str, str],
+        when_left: Callable[[], Awaitable[None]] | None = None,
+        media_type: str | None = None,
+        status_code: int = 200,  # FastAPI's document reads the default
+    ) -> None:
+        super().__init__(self._watched(content), status_code, headers, media_type)
+        self._when_left = when_left
+        self._over = False
+
+    async def _watched(self, content: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        try:
+            async for part in content:
+                yield part
+        except HandedOver:
+            self._over = True  # it is this process that goes away
+            raise
+        self._over = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self._when_left and not self._over:
+                await asyncio.shield(asyncio.ensure_future(self._when_left()))
+
+
+class EventStream(FollowedAnswer):
     """Server-sent events: metadata, those of the run's stream modes, gap, error, end."""
 
     media_type = "text/event-stream"
@@ -94,12 +129,26 @@ def stream_answer(
     modes: frozenset[str] | None = None,
     *,
     queued: bool = False,
+    when_left: Callable[[], Awaitable[None]] | None = None,
 ) -> EventStream:
     """The run's events with an id above `after`, at best of the given modes. `queued`: see EventLog.follow."""
     return EventStream(
         _frames(service, run_id, after, modes, queued=queued),
         headers={**SSE_HEADERS, **headers(thread_id, run_id, "stream")},
+        when_left=when_left,
     )
+
+
+def cancels(service: Service, caller: Caller, run: Run, on_disconnect: str) -> Callable[[], Awaitable[None]] | None:
+    """What is done when the client goes away: nothing, or the run's end."""
+    if on_disconnect != "cancel":
+        return None
+
+    async def cancel() -> None:
+        with suppress(RunEnded, UnknownRun):
+            await service.queue.cancel(caller, run.thread_id, run.run_id, "interrupt")
+
+    return cancel
 
 
 async def _frames(
@@ -137,7 +186,9 @@ async def _frames(
         metrics.streams_open.dec()
 
 
-async def json_answer(service: Service, caller: Caller, accepted: Accepted) -> Response:
+async def json_answer(
+    service: Service, caller: Caller, accepted: Accepted, when_left: Callable[[], Awaitable[None]] | None = None
+) -> Response:
     """The thread's values when the run has ended; a run that failed is told of in the body, as the SDK expects."""
     run = accepted.run
     told = headers(run.thread_id, run.run_id, "join")
@@ -145,7 +196,7 @@ async def json_answer(service: Service, caller: Caller, accepted: Accepted) -> R
     done, _ = await asyncio.wait((waiting,), timeout=AT_ONCE_SECONDS)
     if done and not isinstance(waiting.exception(), HandedOver):
         return Response(_answer(waiting), media_type=JSON, headers=told)
-    return StreamingResponse(_slowly(waiting), media_type=JSON, headers=told)
+    return FollowedAnswer(_slowly(waiting), told, when_left, JSON)
 
 
 async def _slowly(waiting: asyncio.Future[Result]) -> AsyncGenerator[bytes]:

@@ -6,16 +6,21 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from typing_extensions import TypedDict
 
 from app.api.state_bodies import AnyCheckpoint, CheckpointRequest
-from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text, refuse_unstorable
+from app.api.values import Identifier, JsonObject, SdkBody, Storable, Text, refuse_unstorable, unsupported
 from app.runtime.assistants import thread_metadata, with_settings
 from app.runtime.run import TEMPORARY_THREAD_SECONDS, Durability, NewRun, Priority, Run, RunRequest, Strategy
+from app.runtime.run_queue import RunSelection
 from app.security.caller import Caller
 from app.tables.assistants import Assistant
 
-StreamMode = Literal["values", "updates", "messages", "messages-tuple", "custom", "tasks", "checkpoints", "debug"]
+StreamMode = Literal[
+    "values", "updates", "messages", "messages-tuple", "custom", "tasks", "checkpoints", "debug", "events"
+]
 Breakpoints = list[Text] | Literal["*"] | None
 
 
@@ -91,6 +96,14 @@ class RunBody(SdkBody):
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = Field(default=0, ge=0, le=31_536_000)
     durability: Durability = "sync"
+    checkpoint_during: bool | None = Field(default=None, description="Older clients' durability: async, or exit.")
+    on_disconnect: Literal["cancel", "continue"] = Field(
+        default="continue", description="What becomes of the run when the client that waits or streams goes away."
+    )
+    feedback_keys: Annotated[None, unsupported("It takes LangSmith. Leave it out")] = None
+    langsmith_tracer: Annotated[None, unsupported("Traces go where the service's OpenTelemetry says. Leave it out")] = (
+        None
+    )
     webhook: str | None = Field(default=None, min_length=1, description="An https address to tell of the run's end.")
     priority: Priority = Field(
         default="normal", description="Which runs are claimed first; low waits 2 minutes at most."
@@ -101,6 +114,12 @@ class RunBody(SdkBody):
     def _one_beginning(self) -> RunBody:
         if self.command is not None and self.input is not None:
             raise ValueError("input and command: a run has one of them. Leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _older_durability(self) -> RunBody:
+        if self.checkpoint_during is not None and "durability" not in self.model_fields_set:
+            self.durability = "async" if self.checkpoint_during else "exit"
         return self
 
     def checkpoint_address(self) -> dict[str, Any]:
@@ -154,17 +173,62 @@ class StatelessRunBody(RunBody):
 
     @model_validator(mode="after")
     def _new_thread(self) -> StatelessRunBody:
-        if self.checkpoint_address():
+        if self.names_no_thread and self.checkpoint_address():
             raise ValueError("checkpoint: a run without a thread begins at none. Leave it out, or name the thread")
         return self
+
+    @property
+    def names_no_thread(self) -> bool:
+        return True
 
     @property
     def ttl_seconds(self) -> int | None:
         return TEMPORARY_THREAD_SECONDS if self.on_completion == "delete" else None
 
 
-class ExistingRun(BaseModel):
-    """A run as the SDK reads it."""
+class BatchRunBody(StatelessRunBody):
+    """A run of a batch: on a thread that is named, or on one of its own."""
+
+    thread_id: Identifier | None = None
+
+    @property
+    def names_no_thread(self) -> bool:
+        return self.thread_id is None
+
+
+class CancelManyBody(SdkBody):
+    """Which runs to cancel; those that meet all that is said."""
+
+    thread_id: Identifier | None = None
+    run_ids: list[UUID] | None = Field(default=None, min_length=1, max_length=1000)
+    status: Literal["pending", "running", "all"] | None = None
+
+    @model_validator(mode="after")
+    def _some_condition(self) -> CancelManyBody:
+        if self.thread_id is None and self.run_ids is None and self.status is None:
+            raise ValueError("has to say thread_id, run_ids or status. Send status=all for every run of yours")
+        return self
+
+    def selection(self) -> RunSelection:
+        return RunSelection(thread_id=self.thread_id, run_ids=self.run_ids, status=self.status or "all")
+
+
+RunField = Literal[
+    "run_id",
+    "thread_id",
+    "assistant_id",
+    "created_at",
+    "updated_at",
+    "status",
+    "metadata",
+    "kwargs",
+    "multitask_strategy",
+    "cancel_reason",
+]
+
+
+class ExistingRun(TypedDict, total=False):
+    """A run as the SDK reads it; all but kwargs, unless a list selects some."""
 
     run_id: UUID
     thread_id: str
@@ -177,19 +241,22 @@ class ExistingRun(BaseModel):
     error: dict[str, str] | None
     created_at: datetime
     updated_at: datetime
+    kwargs: dict[str, Any]
 
-    @classmethod
-    def of(cls, run: Run) -> ExistingRun:
-        return cls(
-            run_id=run.run_id,
-            thread_id=run.thread_id,
-            assistant_id=run.assistant_id,
-            status="interrupted" if run.status == "cancelled" else run.status,  # the SDK's RunStatus has no cancelled
-            metadata=run.metadata,
-            multitask_strategy=run.strategy,
-            priority=run.priority,
-            attempt=run.fence,
-            error=run.error,
-            created_at=run.created_at,
-            updated_at=run.updated_at,
-        )
+
+def existing_run(run: Run, *, kwargs: bool = False) -> ExistingRun:
+    """With what was asked for, if `kwargs`."""
+    body = ExistingRun(
+        run_id=run.run_id,
+        thread_id=run.thread_id,
+        assistant_id=run.assistant_id,
+        status="interrupted" if run.status == "cancelled" else run.status,  # the SDK's RunStatus has no cancelled
+        metadata=run.metadata,
+        multitask_strategy=run.strategy,
+        priority=run.priority,
+        attempt=run.fence,
+        error=run.error,
+        created_at=run.created_at,
+        updated_at=run.updated_at,
+    )
+    return body | {"kwargs": orjson.loads(run.request)} if kwargs else body

@@ -8,9 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Response
 
 from app.api.dependencies import ERRORS, READ, RUN, STREAM, CurrentCaller, ReadyService
-from app.api.run_answers import EVENTS, FOLLOWED, EventStream, headers, json_answer, stream_answer
-from app.api.run_bodies import ExistingRun, RunBody
-from app.api.values import ThreadId
+from app.api.run_answers import EVENTS, FOLLOWED, EventStream, cancels, headers, json_answer, stream_answer
+from app.api.run_bodies import ExistingRun, RunBody, RunField, existing_run
+from app.api.selection import selected
+from app.api.values import ThreadId, json_response
+from app.runtime.problems import Forbidden
 from app.runtime.run import Status
 from app.runtime.run_queue import Accepted
 from app.runtime.service import Service
@@ -31,7 +33,7 @@ IdempotencyKey = Annotated[
 LastEventId = Annotated[str | None, Header(max_length=64)]
 
 
-async def _accept(
+async def accept(
     service: Service, caller: Caller, thread_id: str, body: RunBody, key: str | None, *, recorded: bool
 ) -> Accepted:
     assistant = await service.assistants.get(caller, body.assistant_id)
@@ -50,9 +52,9 @@ async def create(
     idempotency_key: IdempotencyKey = None,
 ) -> ExistingRun:
     """Accepts a run and answers at once; it is executed whatever happens to this process."""
-    accepted = await _accept(service, caller, thread_id, body, idempotency_key, recorded=True)
+    accepted = await accept(service, caller, thread_id, body, idempotency_key, recorded=True)
     response.headers["content-location"] = headers(thread_id, accepted.run.run_id, "join")["content-location"]
-    return ExistingRun.of(accepted.run)
+    return existing_run(accepted.run)
 
 
 @router.post("/wait", operation_id="wait_for_run", responses=FOLLOWED, dependencies=[RUN])
@@ -64,8 +66,8 @@ async def wait(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Accepts a run and answers with the thread's values when it has ended."""
-    accepted = await _accept(service, caller, thread_id, body, idempotency_key, recorded=False)
-    return await json_answer(service, caller, accepted)
+    accepted = await accept(service, caller, thread_id, body, idempotency_key, recorded=False)
+    return await json_answer(service, caller, accepted, cancels(service, caller, accepted.run, body.on_disconnect))
 
 
 @router.post(
@@ -84,11 +86,12 @@ async def stream(
     idempotency_key: IdempotencyKey = None,
 ) -> EventStream:
     """Accepts a run and answers with its events as they happen."""
-    accepted = await _accept(service, caller, thread_id, body, idempotency_key, recorded=True)
-    return stream_answer(service, thread_id, accepted.run.run_id, queued=accepted.queued)
+    accepted = await accept(service, caller, thread_id, body, idempotency_key, recorded=True)
+    when_left = cancels(service, caller, accepted.run, body.on_disconnect)
+    return stream_answer(service, thread_id, accepted.run.run_id, queued=accepted.queued, when_left=when_left)
 
 
-@router.get("", operation_id="list_runs", dependencies=[READ])
+@router.get("", operation_id="list_runs", response_model=list[ExistingRun], dependencies=[READ])
 async def list_runs(
     thread_id: ThreadId,
     service: ReadyService,
@@ -96,16 +99,25 @@ async def list_runs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     status: Status | None = None,
-) -> list[ExistingRun]:
+    select: Annotated[list[RunField] | None, Query(description="Only these fields.")] = None,
+) -> Response:
     """The thread's runs, newest first."""
     await service.threads.get(caller, thread_id)
-    return [ExistingRun.of(run) for run in await service.results.of_thread(caller, thread_id, status, limit, offset)]
+    found = await service.results.of_thread(caller, thread_id, status, limit, offset)
+    kwargs = "kwargs" in (select or ())
+    return json_response([selected(existing_run(run, kwargs=kwargs), select) for run in found])
 
 
 @router.get("/{run_id}", operation_id="get_run", dependencies=[READ])
 async def get(thread_id: ThreadId, run_id: UUID, service: ReadyService, caller: CurrentCaller) -> ExistingRun:
     """The run's status, and its error when it failed."""
-    return ExistingRun.of(await service.results.get(caller, thread_id, run_id))
+    return existing_run(await service.results.get(caller, thread_id, run_id))
+
+
+@router.delete("/{run_id}", operation_id="delete_run", status_code=204, dependencies=[RUN])
+async def delete(thread_id: ThreadId, run_id: UUID, service: ReadyService, caller: CurrentCaller) -> None:
+    """Forgets a run that has ended, with its events; what it wrote to its thread stays."""
+    await service.queue.delete(caller, thread_id, run_id)
 
 
 @router.get("/{run_id}/join", operation_id="join_run", responses=FOLLOWED, dependencies=[READ])
@@ -130,11 +142,15 @@ async def join_stream(
     caller: CurrentCaller,
     stream_mode: Annotated[list[str] | None, Query()] = None,
     last_event_id: LastEventId = None,
+    cancel_on_disconnect: Annotated[bool, Query(description="Cancel the run when this stream is left.")] = False,
 ) -> EventStream:
     """The run's events after Last-Event-ID, or all of them."""
-    await service.results.get(caller, thread_id, run_id)
+    run = await service.results.get(caller, thread_id, run_id)
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) <= 18 else 0
-    return stream_answer(service, thread_id, run_id, after, _shown(stream_mode))
+    if cancel_on_disconnect and "run" not in caller.scopes:
+        raise Forbidden("cancel_on_disconnect: this needs the scope run, which your token does not have. Leave it out.")
+    when_left = cancels(service, caller, run, "cancel" if cancel_on_disconnect else "continue")
+    return stream_answer(service, thread_id, run_id, after, _shown(stream_mode), when_left=when_left)
 
 
 @router.post(

@@ -18,15 +18,15 @@ from app.observability.logs import frames
 from app.runtime.checkpoints import PooledSaver
 from app.runtime.commands import as_langgraph
 from app.runtime.graph_config import AnyGraph
+from app.runtime.graph_streams import INTERRUPT, parts_of
 from app.runtime.graphs import Graphs
 from app.runtime.problems import InvalidInput, LeaseLost
 from app.runtime.run import Claim, Outcome, RunRequest
-from app.runtime.stream_parts import EventMaker, graph_modes
+from app.runtime.stream_parts import EventMaker
 from app.runtime.threads import GRAPH_KEY
 
 log = logging.getLogger(__name__)
 
-INTERRUPT = "__interrupt__"
 USER_KEY = "langgraph_auth_user"  # where LangGraph's own server tells graphs who asks; with _id the name alone
 Emit = Callable[[str, bytes], Awaitable[None]]
 
@@ -103,36 +103,28 @@ class Executor:
         progress: _Progress,
     ) -> Outcome:
         request = claim.request
-        maker = EventMaker(request.stream_modes, request.subgraphs) if claim.recorded else None
+        maker = EventMaker(request.stream_modes) if claim.recorded else None
         # Else LangGraph hands over what a step showed only after it has stored the step.
         graph.stream_eager = claim.recorded
         values: Any = None
         questions: dict[str, Any] = {}
-        namespace: tuple[str, ...] = ()
-        mode: str
-        content: Any
-        parts = graph.astream(
+        parts = parts_of(
+            graph,
             given,
             config,
+            request,
             context=self._graphs.context(graph, request.context),
-            stream_mode=cast("Any", graph_modes(request.stream_modes if claim.recorded else ())),
-            subgraphs=request.subgraphs,
-            interrupt_before=request.interrupt_before,
-            interrupt_after=request.interrupt_after,
-            durability=request.durability,
             control=control,
+            recorded=claim.recorded,
         )
-        async for part in parts:
-            if request.subgraphs:
-                namespace, mode, content = cast("tuple[tuple[str, ...], str, Any]", part)
-            else:
-                mode, content = cast("tuple[str, Any]", part)
+        async for namespace, mode, content in parts:
             progress.accepted = True
+            shown = content
             if mode == "values" and not namespace:
                 values, questions = _with_questions(values, content, questions)
-                content = values
+                shown = values
             if maker:
-                for event, data in maker.events(namespace, mode, content):
+                for event, data in maker.events(namespace, mode, shown):
                     await emit(event, data)
         if questions:
             return Outcome("interrupted", values, interrupts=tuple(questions), has_next=True)

@@ -75,6 +75,12 @@ class RunEnded(Problem):
     code = "run_ended"
 
 
+class RunNotEnded(Problem):
+    """What was asked is not done to a run in progress."""
+
+    code = "run_not_ended"
+
+
 class NothingToAnswer(Problem):
     """No question waits: it was answered already, or never asked."""
 

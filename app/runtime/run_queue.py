@@ -21,6 +21,7 @@ from app.runtime.problems import (
     NothingToAnswer,
     QueueFull,
     RunEnded,
+    RunNotEnded,
     ThreadBusy,
     Unavailable,
     UnknownRun,
@@ -201,6 +202,16 @@ class RunQueue:
                 await self.cancel(caller, None, run_id, action)
                 cancelled += 1
         return cancelled
+
+    async def delete(self, caller: Caller, thread_id: str, run_id: UUID) -> None:
+        """Forgets a run that has ended. Raises UnknownRun, RunNotEnded."""
+        async with self._pool.connection() as connection:
+            run = await runs.get(connection, caller, run_id)
+            if run is None or run.thread_id != thread_id:
+                raise UnknownRun(f"run_id={run_id}: no such run on thread {thread_id}.", field="run_id")
+            if not run.ended:
+                raise RunNotEnded(f"run_id={run_id}: the run has not ended. Cancel it first.", field="run_id")
+            await runs.delete(connection, [run_id])
 
     async def statistics(self) -> dict[str, QueueStatistics]:
         """By priority, for all of them."""

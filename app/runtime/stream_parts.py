@@ -22,9 +22,13 @@ MODES = {
 }
 
 
+EVENTS = "events"
+"""LangChain's events of everything in the graph, which are no mode of LangGraph's."""
+
+
 def graph_modes(wanted: Sequence[str]) -> list[str]:
     """LangGraph's modes for those of a client; always with values, which the run's result is taken from."""
-    return list(dict.fromkeys(["values", *(MODES[mode] for mode in wanted)]))
+    return list(dict.fromkeys(["values", *(MODES[mode] for mode in wanted if mode != EVENTS)]))
 
 
 def to_json(value: Any) -> bytes:
@@ -59,14 +63,13 @@ def _default(value: Any) -> Any:
 class EventMaker:
     """Makes the events of one run. `messages` are joined token by token, so it has a memory."""
 
-    def __init__(self, wanted: Sequence[str], subgraphs: bool) -> None:
+    def __init__(self, wanted: Sequence[str]) -> None:
         self._wanted = frozenset(wanted)
-        self._subgraphs = subgraphs
         self._joined: dict[str, BaseMessage] = {}
 
     def events(self, namespace: tuple[str, ...], mode: str, part: Any) -> Iterator[tuple[str, bytes]]:
         """(event, JSON data) pairs for a part; none when the client did not ask for its mode."""
-        suffix = "|" + "|".join(namespace) if namespace else ""
+        suffix = _suffix(namespace)
         if mode == "messages":
             yield from self._message_events(suffix, part)
         elif mode in self._wanted:
@@ -88,3 +91,7 @@ class EventMaker:
             else:
                 self._joined[key] = message
                 yield "messages/complete" + suffix, to_json([message])
+
+
+def _suffix(namespace: tuple[str, ...]) -> str:
+    return "|" + "|".join(namespace) if namespace else ""

@@ -255,11 +255,12 @@ async def of_thread(
     """Newest first."""
     query = f"""
         SELECT {COLUMNS} FROM runs
-        WHERE thread_id = %(thread_id)s AND (%(status)s::text IS NULL OR status = %(status)s) AND {OWNED}
+        WHERE thread_id = %(thread_id)s AND (%(status)s::text IS NULL OR status = ANY(%(statuses)s)) AND {OWNED}
         ORDER BY number DESC LIMIT %(limit)s OFFSET %(offset)s
     """  # noqa: S608  constants
-    values = {"thread_id": thread_id, "status": status, "limit": limit, "offset": offset, **caller.owns}
-    cursor = await connection.execute(query, values)
+    statuses = ["interrupted", "cancelled"] if status == "interrupted" else [status]  # clients know no cancelled
+    values = {"thread_id": thread_id, "status": status, "statuses": statuses, "limit": limit, "offset": offset}
+    cursor = await connection.execute(query, {**values, **caller.owns})
     return [_run(row) for row in await cursor.fetchall()]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from langgraph_sdk import get_client
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 from langgraph_sdk.schema import RunCreateMetadata
 
@@ -212,9 +213,122 @@ async def test_a_delayed_run_starts_when_its_time_has_come(sdk: Sdk) -> None:
         ({"after_seconds": -1}, "after_seconds"),
         ({"if_not_exists": "perhaps"}, "if_not_exists"),
         ({"interrupt_before": 5}, "interrupt_before"),
+        ({"langsmith_tracing": {"project_name": "p"}}, "langsmith_tracer: is not supported"),
     ],
 )
 async def test_a_run_that_cannot_be_says_which_field_is_wrong(sdk: Sdk, asked: dict[str, Any], field: str) -> None:
     body = asked if {"input", "command"} & asked.keys() else {"input": STEPS, **asked}
     with pytest.raises(UnprocessableEntityError, match=field):
         await sdk.runs.create(str(uuid4()), "steps", **body)
+
+
+async def taken_back(sdk: Sdk, run: dict[str, Any]) -> None:
+    """Waits until the run is gone."""
+    try:
+        answer = await sdk.runs.join(run["thread_id"], run["run_id"])
+    except NotFoundError:
+        return
+    assert answer["__error__"]["error"] == "rolled_back"
+
+
+async def test_a_batch_is_accepted_whole_or_not_at_all(sdk: Sdk) -> None:
+    thread_id = await new_thread(sdk)
+    runs = [
+        {"assistant_id": "steps", "input": STEPS, "thread_id": thread_id},
+        {"assistant_id": "steps", "input": STEPS},
+    ]
+    on_thread, alone = await sdk.runs.create_batch(runs)
+    assert on_thread["thread_id"] == thread_id != alone["thread_id"]
+    await sdk.runs.join(thread_id, on_thread["run_id"])
+    with pytest.raises(NotFoundError, match="Known: talk"):
+        await sdk.runs.create_batch([*runs, {"assistant_id": "nobody"}])
+    left = [run for run in await sdk.runs.list(thread_id) if run["run_id"] != on_thread["run_id"]]
+    for run in left:
+        await taken_back(sdk, run)
+
+
+async def test_runs_are_cancelled_by_thread_by_id_or_all_of_ones_own(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id, other = await new_thread(sdk), await new_thread(sdk)
+    running = await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    await eventually((tmp_path / "reached").exists)
+    waiting = await sdk.runs.create(thread_id, "steps", input=STEPS)
+    elsewhere = await sdk.runs.create(other, "steps", input=STEPS, after_seconds=60)
+
+    async def statuses() -> list[str]:
+        asked = ((thread_id, running), (thread_id, waiting), (other, elsewhere))
+        return [(await sdk.runs.get(where, run["run_id"]))["status"] for where, run in asked]
+
+    await sdk.runs.cancel_many(thread_id=thread_id, status="pending")
+    assert await statuses() == ["running", "interrupted", "pending"]
+    await sdk.runs.cancel_many(thread_id=other, run_ids=[elsewhere["run_id"]])
+    assert await statuses() == ["running", "interrupted", "interrupted"]
+    assert [run["run_id"] for run in await sdk.runs.list(other, status="interrupted")] == [elsewhere["run_id"]]
+    await sdk.runs.cancel_many(thread_id=thread_id, action="rollback")
+    await taken_back(sdk, running)
+    with pytest.raises(NotFoundError, match="meets the conditions"):
+        await sdk.runs.cancel_many(thread_id=thread_id)
+    with pytest.raises(UnprocessableEntityError, match="thread_id, run_ids or status"):
+        await sdk.runs.cancel_many()
+
+
+async def test_a_run_in_progress_is_not_deleted_and_one_that_ended_leaves_its_state(sdk: Sdk, tmp_path: Path) -> None:
+    thread_id = await new_thread(sdk)
+    made = await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    with pytest.raises(ConflictError, match="Cancel it first"):
+        await sdk.runs.delete(thread_id, made["run_id"])
+    (tmp_path / "release").touch()
+    values = await sdk.runs.join(thread_id, made["run_id"])
+    await sdk.runs.delete(thread_id, made["run_id"])
+    assert (await sdk.threads.get_state(thread_id))["values"] == values
+    with pytest.raises(NotFoundError):
+        await sdk.runs.delete(thread_id, made["run_id"])
+
+
+@pytest.mark.parametrize("during", [True, False])
+@pytest.mark.filterwarnings("ignore:.checkpoint_during. is deprecated")
+async def test_older_clients_say_durability_by_checkpoint_during(sdk: Sdk, during: bool) -> None:
+    thread_id = await new_thread(sdk)
+    await sdk.runs.wait(thread_id, "steps", input=STEPS, checkpoint_during=during)
+    assert len(await sdk.threads.get_history(thread_id)) == (5 if during else 1)
+
+
+async def test_a_breakpoint_at_every_node_stops_before_or_after_each(sdk: Sdk) -> None:
+    before, after = await new_thread(sdk), await new_thread(sdk)
+    await sdk.runs.wait(before, "steps", input=STEPS, interrupt_before="*")
+    await sdk.runs.wait(after, "steps", input=STEPS, interrupt_after="*")
+    assert (await sdk.threads.get_state(before))["next"] == ["first"]
+    assert (await sdk.threads.get_state(after))["next"] == ["middle"]
+
+
+@pytest.mark.parametrize("way", ["stream", "wait", "join_stream"])
+async def test_a_run_goes_on_without_its_client_unless_it_was_to_end_with_it(
+    conversation_url: str, tmp_path: Path, way: str
+) -> None:
+    for on_disconnect in ("continue", "cancel"):
+        folder = tmp_path / on_disconnect
+        folder.mkdir()
+        async with get_client(url=conversation_url, api_key=None) as client:
+            sdk: Sdk = client
+            thread_id = await new_thread(sdk)
+            asked: dict[str, Any] = {"input": held(folder), "on_disconnect": on_disconnect}
+            left: asyncio.Task[Any]
+            if way == "wait":
+                left = asyncio.create_task(sdk.runs.wait(thread_id, "steps", **asked))
+            elif way == "stream":
+                left = asyncio.create_task(collected(sdk.runs.stream(thread_id, "steps", **asked)))
+            else:
+                made = await sdk.runs.create(thread_id, "steps", input=held(folder))
+                cancel = on_disconnect == "cancel"
+                joined = sdk.runs.join_stream(thread_id, made["run_id"], cancel_on_disconnect=cancel)
+                left = asyncio.create_task(collected(joined))
+            await eventually((folder / "reached").exists)
+            await asyncio.sleep(0.5)  # a short run is answered in one piece
+            left.cancel()
+            await asyncio.wait([left])
+            if on_disconnect == "continue":
+                await asyncio.sleep(0.3)
+                (folder / "release").touch()
+            [run] = await sdk.runs.list(thread_id)
+            await sdk.runs.join(thread_id, run["run_id"])
+            ended = await sdk.runs.get(thread_id, run["run_id"])
+            assert ended["status"] == ("success" if on_disconnect == "continue" else "interrupted")

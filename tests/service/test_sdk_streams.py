@@ -77,6 +77,23 @@ async def test_several_modes_share_one_stream_in_the_order_of_what_happened(sdk:
     assert only == [("custom", {"looking": "up"}), ("custom", {"looking": "down"})]
 
 
+async def test_events_are_those_of_all_that_the_graph_calls_beside_its_own_modes(sdk: Sdk) -> None:
+    modes = ["events", "updates"]
+    parts = await collected(sdk.runs.stream(await new_thread(sdk), "talk", input=HELLO, stream_mode=modes))
+    events = data_of(parts, "events")
+    assert {"on_chain_start", "on_chat_model_stream", "on_chain_end"} <= {event["event"] for event in events}
+    tokens = [event["data"]["chunk"]["content"] for event in events if event["event"] == "on_chat_model_stream"]
+    assert "".join(tokens) == ANSWER
+    assert [list(update) for update in data_of(parts, "updates")] == [["look_outside"], ["answer"]]
+    failed = await collected(
+        sdk.runs.stream(await new_thread(sdk), "steps", input={"fail": True}, stream_mode="events")
+    )
+    assert [part.event for part in failed][-2:] == ["error", "end"]
+    asked = await sdk.runs.create(await new_thread(sdk), "survey", input=NOBODY, stream_mode="events")
+    await sdk.runs.join(asked["thread_id"], asked["run_id"])
+    assert (await sdk.runs.get(asked["thread_id"], asked["run_id"]))["status"] == "interrupted"
+
+
 async def test_subgraphs_say_where_they_are_in_the_events_name(sdk: Sdk) -> None:
     thread_id = await new_thread(sdk)
     parts = await collected(
@@ -104,6 +121,11 @@ async def test_a_mode_nobody_knows_is_refused_with_those_there_are(sdk: Sdk) -> 
     mode = "everything"
     with pytest.raises(UnprocessableEntityError, match=r"stream_mode.*'values', 'updates'"):
         await collected(sdk.runs.stream(await new_thread(sdk), "talk", input=HELLO, stream_mode=mode))
+
+
+async def test_feedback_needs_langsmith_and_is_refused(sdk: Sdk) -> None:
+    with pytest.raises(UnprocessableEntityError, match="feedback_keys: is not supported"):
+        await collected(sdk.runs.stream(await new_thread(sdk), "talk", input=HELLO, feedback_keys=["liked"]))
 
 
 async def test_a_run_that_fails_ends_its_stream_with_an_error(sdk: Sdk) -> None:
