@@ -12,7 +12,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin policy review
+.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin policy review pipeline
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ policy: $(READY) ## Check STACK against policies/, in process and without any cl
 
 review: $(READY) ## Show what this checkout changes against BASE (main): dangers, policy, cost
 	@$(RUN) stacks.review --base '$(BASE)'
+
+pipeline: $(READY) ## Run the deploy path for STACK against the embedded cloud: plan, apply, smoke test, or back
+	@$(RUN) stacks.delivery pipeline --stack '$(STACK)'
 
 serve: $(READY) ## Run the service in the foreground on PORT
 	@$(RUN) app serve --port '$(PORT)'

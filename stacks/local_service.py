@@ -134,11 +134,11 @@ def require_free(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             what = f"in use{_holder_text(port)}" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
-            remedy = f"Stop that, or choose another port: make up PORT={_free_port()}."
+            remedy = f"Stop that, or choose another port: make up PORT={free_port()}."
             raise Refused(f"port={port}: {what}. {remedy}", Exit.MISSING) from None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -24,6 +24,7 @@ TARGETS = [
     "pin",
     "policy",
     "review",
+    "pipeline",
     "soak",
     "help",
     "setup",
