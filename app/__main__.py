@@ -81,7 +81,9 @@ def _serve(given: argparse.Namespace) -> int:
 
         def announce(url: str) -> None:
             if given.listen_fd is None:  # a process of several: the first says it for all
-                _say(f"serving {url} · state in {where} · answers by {engine}\n{EXAMPLE.format(url=url)}")
+                _say(
+                    f"serving {url} · state in {where} · answers by {engine} · {settings.sign_in_told}\n{EXAMPLE.format(url=url)}"
+                )
 
         if settings.processes > 1:
             return serve_together(settings, announce, given.ready_file)

@@ -19,6 +19,7 @@ from app.runtime.sessions import Sessions, SessionsSetting
 from app.runtime.valkey_connection import ValkeyConnection, read_valkey_url
 from app.runtime.webhook_signature import read_secrets
 from app.security.limit_settings import LimitSettings, comma_separated
+from app.security.sign_in_settings import SignInSettings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PREFIX = "AGENT_"
@@ -29,14 +30,11 @@ Host = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$", max_length=253)]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_]+:\S+$")]
 
 
-class Settings(LimitSettings):
+class Settings(SignInSettings, LimitSettings):
     """Each field's description is the remedy shown when its value is refused."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="forbid")
 
-    host: str = Field(
-        default="127.0.0.1", description="Set an address to listen on; there is no sign-in, so keep it loopback."
-    )
     port: int = Field(default=contract.PORT, ge=0, le=65535, description="Set a TCP port, or 0 for any free one.")
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="Set a TCP port for metrics alone, or 0 to serve them on the API's port."
@@ -94,9 +92,6 @@ class Settings(LimitSettings):
         default=None, description="Set the region of AGENT_VALKEY_IAM_CACHE, such as us-east-1."
     )
 
-    role: Literal["all", "api", "worker"] = Field(
-        default="all", description="Set all for one process, or api and worker for processes apart."
-    )
     processes: int = Field(
         default=1, ge=1, le=64, description="Set how many processes serve the port; about one for each CPU."
     )

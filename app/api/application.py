@@ -33,6 +33,7 @@ from app.runtime.graph_config import load_graphs, read_project
 from app.runtime.service import open_service
 from app.runtime.webhook_policy import read_policy
 from app.security.client_address import ClientAddresses
+from app.security.middleware import SignInMiddleware
 from app.settings import Settings
 
 PUBLIC = (not_supported, assistants, threads, thread_state, runs, stateless_runs, crons, workflow, users, service_info)
@@ -59,6 +60,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     # The last added is outermost: an address is counted before its token is read, a user after.
     if rate := settings.rate_of_user:
         app.add_middleware(RateLimited, limit="user_rate", rate=rate, whose=by_user)
+    if settings.signs_in:
+        app.add_middleware(SignInMiddleware, grace_seconds=settings.auth_stream_grace_seconds)
     app.add_middleware(Audited)
     if rate := settings.rate_of_address:
         whose = by_address(ClientAddresses(settings.trusted_proxies))

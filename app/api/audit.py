@@ -71,7 +71,7 @@ async def _record(scope: Scope, status: int, kept: Note) -> None:
         at=datetime.now(UTC),
         tenant=caller.tenant if caller else "",
         subject=subject.subject if subject else None,
-        key_id=None,
+        key_id=caller.key_id if caller else None,
         action=kept.action or action,
         operation=getattr(scope.get("route"), "operation_id", None) or "sign_in",
         object=" ".join(text for name in identifiers if (text := concealed(subject, name))) or None,

@@ -26,6 +26,8 @@ async def ready(service: AnyService, response: Response) -> ReadyBody:
         "process": "stopping" if service.draining.is_set() else None,
         "database": await service.database.reason_not_ready(),
     }
+    if service.sign_in:
+        reasons["sign_in"] = service.sign_in.reason_not_ready()
     checks = {name: Check(ok=reason is None, reason=reason) for name, reason in reasons.items()}
     is_ready = all(check.ok for check in checks.values())
     response.status_code = 200 if is_ready else 503

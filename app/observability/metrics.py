@@ -67,6 +67,13 @@ class Metrics:
         )
         self.events_written = counter(contract.METRIC_EVENTS_WRITTEN, "Events of runs stored for streams")
 
+        self.sign_ins_refused = counter(
+            contract.METRIC_SIGN_INS_REFUSED, "Requests whose token or API key was refused, by why", ("reason",)
+        )
+        self.sign_in_keys_age = gauge(
+            contract.METRIC_SIGN_IN_KEYS_AGE, "Seconds since the issuer of tokens gave its keys; 0 without an issuer"
+        )
+
         self.active_workflows = gauge(contract.METRIC_ACTIVE_WORKFLOWS, "Runs in progress")
         self.runs = counter(contract.METRIC_RUNS, "Runs by how they ended", ("status",))
         self.run_duration = histogram(

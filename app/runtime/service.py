@@ -34,6 +34,7 @@ from app.runtime.worker import Worker
 from app.security.audit import Audit
 from app.security.open_streams import OpenStreams
 from app.security.rate_limits import RateLimits
+from app.security.sign_in import SignIn
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Service:
     rates: RateLimits
     streams: OpenStreams
     metrics: Metrics
+    sign_in: SignIn | None
     worker: Worker | None
     draining: asyncio.Event
 
@@ -91,6 +93,9 @@ async def open_service(
         _background(stack, "anchor-audit", audit.anchor_forever)
         rates = RateLimits(settings.valkey(), metrics)
         _background(stack, "limit", rates.stay_open)
+        sign_in = SignIn(settings, database.pool, metrics) if settings.signs_in else None
+        if sign_in:
+            _background(stack, "keep-sign-in-keys", sign_in.keep_keys)
         worker = None
         if settings.role != "api":
             limits = Limits(run_seconds=settings.run_timeout_seconds, recursion=settings.recursion_limit)
@@ -134,6 +139,7 @@ async def open_service(
             rates=rates,
             streams=OpenStreams(settings.user_streams, settings.process_streams),
             metrics=metrics,
+            sign_in=sign_in,
             worker=worker,
             draining=draining,
         )

@@ -14,11 +14,13 @@ OWNED = "tenant = %(tenant)s AND owner = %(owner)s"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A user of a tenant and what the user may do."""
+    """A user of a tenant and what the user may do, until a moment in seconds since 1970."""
 
     tenant: str
     user: str
     scopes: frozenset[Scope]
+    expires_at: float | None = None
+    key_id: str | None = None  # of the API key, when one was sent
 
     @property
     def owns(self) -> dict[str, str]:
