@@ -1,4 +1,4 @@
-"""python -m app serve | api | worker | database-init | migrate | audit | stop-database | bench"""
+"""python -m app serve | api | worker | database-init | migrate | keys | audit | stop-database | bench"""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import argparse
 import asyncio
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from psycopg import Error as PostgresError
 from psycopg import OperationalError
 from pydantic import SecretStr
 
-from app import contract
-from app.database_init.command import add_arguments, database_init
+from app import audit_command, contract
+from app.database_init import command as database_init
 from app.failures import Exit, Refused
 from app.observability.logs import configure_logging
 from app.observability.tracing import ENDPOINT_VARIABLE, configure_tracing, stop_tracing
 from app.runtime.database import connection_string
 from app.runtime.embedded_postgres import embedded_database, stop
 from app.runtime.schema import NewerSchema, check_not_newer, migrate
+from app.security import key_command
 from app.server import serve, serve_together
 from app.settings import Settings, load_settings
 
@@ -42,10 +44,6 @@ def main(arguments: list[str]) -> int:
             from app.bench.command import bench
 
             return bench(arguments[1:])
-        if arguments[:1] == ["audit"]:
-            from app.audit_command import audit
-
-            return audit(arguments[1:])
         given = _parser().parse_args(arguments)
         return COMMANDS.get(given.command, _serve)(given)
     except Refused as refusal:
@@ -73,8 +71,7 @@ def _serve(given: argparse.Namespace) -> int:
         stack.callback(stop_tracing)
         where = "the configured PostgreSQL"
         if settings.database_url is None:
-            url = stack.enter_context(embedded_database(settings.data_directory))
-            settings = settings.model_copy(update={"database_url": SecretStr(url)})
+            settings = stack.enter_context(_with_database(settings))
             where = f"embedded PostgreSQL in {settings.data_directory}"
         _refuse_newer_schema(settings)
         engine = ", then ".join((*settings.models, "the local engine (no language model)"))
@@ -92,7 +89,7 @@ def _serve(given: argparse.Namespace) -> int:
 
 
 def _database_init(given: argparse.Namespace) -> int:
-    for line in database_init(given):
+    for line in database_init.database_init(given):
         _say(line)
     return Exit.OK
 
@@ -111,6 +108,26 @@ def _migrate(_: argparse.Namespace) -> int:
     return Exit.OK
 
 
+@contextmanager
+def _with_database(settings: Settings) -> Generator[Settings]:
+    """The settings with the embedded PostgreSQL, where no other is configured."""
+    if settings.database_url is not None:
+        yield settings
+        return
+    with embedded_database(settings.data_directory) as url:
+        yield settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+def _keys(given: argparse.Namespace) -> int:
+    with _with_database(load_settings()) as settings:
+        return manage_keys(given, settings)
+
+
+def _audit(given: argparse.Namespace) -> int:
+    with _with_database(load_settings()) as settings:
+        return audit_command.audit(given, settings)
+
+
 def _stop_database(_: argparse.Namespace) -> int:
     settings = load_settings()
     stopped = stop(settings.data_directory)
@@ -118,7 +135,14 @@ def _stop_database(_: argparse.Namespace) -> int:
     return Exit.OK
 
 
-COMMANDS = {"database-init": _database_init, "migrate": _migrate, "stop-database": _stop_database}
+COMMANDS = {
+    "database-init": _database_init,
+    "migrate": _migrate,
+    "keys": _keys,
+    "audit": _audit,
+    "stop-database": _stop_database,
+}
+"""Any other serves."""
 
 
 def _refuse_newer_schema(settings: Settings) -> None:
@@ -150,10 +174,11 @@ def _parser() -> argparse.ArgumentParser:
         serving.add_argument("--processes", type=int, help="processes behind the port (AGENT_PROCESSES)")
         serving.add_argument("--ready-file", type=Path, help="file to write {url, metrics_url} to once it listens")
         serving.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
-    add_arguments(commands.add_parser("database-init", help="make the service's roles in a new database"))
+    database_init.add_arguments(commands.add_parser("database-init", help="make the service's roles in a new database"))
     commands.add_parser("migrate", help="bring the database to this version's schema")
+    key_command.add_arguments(commands.add_parser("keys", help="make, list and revoke API keys"))
+    audit_command.add_arguments(commands.add_parser("audit", help="verify the audit log"))
     commands.add_parser("stop-database", help="stop an embedded PostgreSQL that outlived its service")
-    commands.add_parser("audit", help="verify the audit log; its own --help has the options")
     commands.add_parser("bench", help="measure this service beside others; its own --help has the options")
     return parser
 

@@ -16,25 +16,28 @@ from psycopg.rows import DictRow, dict_row
 
 from app.failures import Exit, Refused
 from app.runtime.database import connection_string
-from app.runtime.embedded_postgres import embedded_database
 from app.security.audit_chain import Broken, Head, verify, verify_heads
-from app.settings import load_settings
+from app.settings import Settings
 from app.tables.audit import every_row, hash_of
 
 
-def audit(arguments: list[str]) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="action", required=True)
+    checked = commands.add_parser("verify", help="read every row and follow every chain; 4 when one is broken")
+    checked.add_argument(
+        "--heads", type=Path, nargs="+", default=[], help="logs of the service: each head written there must be there"
+    )
+
+
+def audit(given: argparse.Namespace, settings: Settings) -> int:
     """0 when the log is whole; Refused names the first broken row."""
-    options = _parser().parse_args(arguments)
-    settings = load_settings()
     with ExitStack() as stack:
-        if settings.database_url:
-            url = connection_string(settings)()
-        else:
-            url = stack.enter_context(embedded_database(settings.data_directory))
         try:
-            connection = stack.enter_context(psycopg.Connection[DictRow].connect(url, row_factory=dict_row))
+            connection = stack.enter_context(
+                psycopg.Connection[DictRow].connect(connection_string(settings)(), row_factory=dict_row)
+            )
             found = verify(every_row(connection))
-            seen = {**found.claimed, **_logged(options.heads)}
+            seen = {**found.claimed, **_logged(given.heads)}
             verify_heads(seen.items(), partial(hash_of, connection))
         except Broken as broken:
             raise Refused(f"The audit log is broken at {broken}", Exit.STATE) from None
@@ -43,7 +46,7 @@ def audit(arguments: list[str]) -> int:
     sys.stdout.write(
         f"whole: {found.rows} rows in {len(found.heads)} chains; {len(seen)} heads seen before are there\n"
     )
-    if not options.heads:
+    if not given.heads:
         sys.stdout.write("rows cut off the end of a chain show only by --heads, or by a chain begun later\n")
     return Exit.OK
 
@@ -59,15 +62,3 @@ def _logged(files: Iterable[Path]) -> dict[Head, str]:
                 except (ValueError, LookupError, TypeError, AttributeError):
                     raise Refused(f"--heads {file}:{number}: this line about an audit head cannot be read.") from None
     return heads
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m app audit", description="The audit log. Settings: app/settings.py."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    checked = commands.add_parser("verify", help="read every row and follow every chain; 4 when one is broken")
-    checked.add_argument(
-        "--heads", type=Path, nargs="+", default=[], help="logs of the service: each head written there must be there"
-    )
-    return parser

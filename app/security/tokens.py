@@ -109,7 +109,11 @@ def _claim(claims: Mapping[str, Any], name: str) -> object:
 
 def _name(claims: Mapping[str, Any], name: str) -> str:
     found = _claim(claims, name)
-    # isprintable refuses U+0000 and lone surrogates, which PostgreSQL cannot keep.
-    if not (isinstance(found, str) and 0 < len(found) <= LONGEST_NAME and found.isprintable()):
+    if not (isinstance(found, str) and is_name(found)):
         raise Rejected("incomplete")
     return found
+
+
+def is_name(text: str) -> bool:
+    """Of a user or a tenant. U+0000 and lone surrogates, which PostgreSQL cannot keep, are not printable."""
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable()

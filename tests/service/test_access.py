@@ -196,7 +196,7 @@ def test_an_id_that_another_has_taken_is_neither_shown_nor_run(access: Access) -
     unknown = {**RUN, "checkpoint": {"checkpoint_id": str(uuid4())}}
     answers = [access.client.post(runs, json=body, headers=bob).json()["error"]["code"] for body in (at, unknown)]
     assert answers == ["unknown_thread"] * 2
-    body = {"thread_id": mine.thread_id, "graph": "stepwise", "input": {"steps": []}}
+    body = {"thread_id": mine.thread_id, "graph": "stepwise", "input": {}}
     assert access.client.post("/workflow/execute", json=body, headers=bob).status_code == 404
 
 

@@ -62,6 +62,7 @@ class Served:
     container: Container
     url: str
     environment: dict[str, str]
+    headers: dict[str, str]  # with an API key: the image listens everywhere and so asks for one
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,11 @@ def serve(database_url: str) -> Generator[Callable[[Image], Served]]:
         url = f"http://127.0.0.1:{environment[contract.ENV_PORT]}"
         eventually_sync(lambda: _answers(url + contract.READY_PATH) or not container.running(), 60)
         assert container.running(), container.output()
-        return Served(container, url, environment)
+        code, said = image.run(["python", "-m", "app", "keys", "create", "--user=tester"], environment)
+        key = re.search(r"lgk_\S+", said)
+        assert code == 0, said
+        assert key, said
+        return Served(container, url, environment, {"x-api-key": key[0]})
 
     # A container does not see the unix socket that the test's PostgreSQL listens on.
     with (
@@ -177,7 +182,8 @@ def test_the_image_answers_as_a_plain_user_on_a_read_only_root_and_ends_well(
     image: Image, serve: Callable[[Image], Served]
 ) -> None:
     service = serve(image)
-    answer = httpx.post(f"{service.url}/workflow/execute", json=QUESTION, timeout=30)
+    assert httpx.get(f"{service.url}/info", timeout=30).status_code == 401
+    answer = httpx.post(f"{service.url}/workflow/execute", json=QUESTION, headers=service.headers, timeout=30)
     assert answer.status_code == 200, service.container.output()
     assert "answer" in answer.text
     code, said = image.run(image.config.health_check, service.environment)
@@ -273,7 +279,10 @@ def test_a_project_is_served_unchanged_from_a_layer_on_the_image(
 ) -> None:
     service = serve(layered)
     answer = httpx.post(
-        f"{service.url}/workflow/execute", json={"graph": "shout", "input": {"text": "you"}}, timeout=30
+        f"{service.url}/workflow/execute",
+        json={"graph": "shout", "input": {"text": "you"}},
+        headers=service.headers,
+        timeout=30,
     )
     assert answer.status_code == 200, service.container.output()
     assert "HELLO YOU!" in answer.text
