@@ -69,18 +69,16 @@ def _serve(given: argparse.Namespace) -> int:
         given.ready_file.unlink(missing_ok=True)
     with ExitStack() as stack:
         stack.callback(stop_tracing)
-        where = "the configured PostgreSQL"
-        if settings.database_url is None:
-            settings = stack.enter_context(_with_database(settings))
-            where = f"embedded PostgreSQL in {settings.data_directory}"
+        own = f"embedded PostgreSQL in {settings.data_directory}"
+        where = "the configured PostgreSQL" if settings.database_url else own
+        settings = stack.enter_context(_with_database(settings))
         _refuse_newer_schema(settings)
         engine = ", then ".join((*settings.models, "the local engine (no language model)"))
 
         def announce(url: str) -> None:
             if given.listen_fd is None:  # a process of several: the first says it for all
-                _say(
-                    f"serving {url} · state in {where} · answers by {engine} · {settings.sign_in_told}\n{EXAMPLE.format(url=url)}"
-                )
+                told = f"serving {url} · state in {where} · answers by {engine} · {settings.sign_in_told}"
+                _say(f"{told}\n{EXAMPLE.format(url=url)}")
 
         if settings.processes > 1:
             return serve_together(settings, announce, given.ready_file)
@@ -120,7 +118,7 @@ def _with_database(settings: Settings) -> Generator[Settings]:
 
 def _keys(given: argparse.Namespace) -> int:
     with _with_database(load_settings()) as settings:
-        return manage_keys(given, settings)
+        return key_command.manage_keys(given, settings)
 
 
 def _audit(given: argparse.Namespace) -> int:

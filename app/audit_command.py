@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -31,18 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def audit(given: argparse.Namespace, settings: Settings) -> int:
     """0 when the log is whole; Refused names the first broken row."""
-    with ExitStack() as stack:
-        try:
-            connection = stack.enter_context(
-                psycopg.Connection[DictRow].connect(connection_string(settings)(), row_factory=dict_row)
-            )
+    url = connection_string(settings)()
+    try:
+        with psycopg.Connection[DictRow].connect(url, row_factory=dict_row) as connection:
             found = verify(every_row(connection))
             seen = {**found.claimed, **_logged(given.heads)}
             verify_heads(seen.items(), partial(hash_of, connection))
-        except Broken as broken:
-            raise Refused(f"The audit log is broken at {broken}", Exit.STATE) from None
-        except psycopg.Error as failure:
-            raise Refused(f"The audit log cannot be read ({type(failure).__name__}).", Exit.FAILED) from None
+    except Broken as broken:
+        raise Refused(f"The audit log is broken at {broken}", Exit.STATE) from None
+    except psycopg.Error as failure:
+        raise Refused(f"The audit log cannot be read ({type(failure).__name__}).", Exit.FAILED) from None
     sys.stdout.write(
         f"whole: {found.rows} rows in {len(found.heads)} chains; {len(seen)} heads seen before are there\n"
     )
