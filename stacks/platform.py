@@ -30,10 +30,11 @@ from infra.aws.workloads import WorkloadRoles
 from infra.kubernetes import pods
 from infra.kubernetes.admission import AdmissionPolicies
 from infra.kubernetes.autoscaling import Scaling
+from infra.kubernetes.jobs import DatabaseJobs, Stores
 from infra.kubernetes.labels import MONITORING
 from infra.kubernetes.load_balancer_controller import LoadBalancerController, ServiceTargets
 from infra.kubernetes.monitoring import Monitoring
-from infra.kubernetes.namespace import PlatformNamespaces, ServiceNamespace
+from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, PlatformNamespaces, ServiceNamespace
 from infra.kubernetes.network_policy import NetworkPolicies
 from infra.kubernetes.node_pools import Karpenter, NodePools
 from infra.kubernetes.quotas import Quotas
@@ -204,19 +205,24 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
         foundation.load_balancer.target_group_arn,
         inside(namespace, controller.release, *pools.pools, *foundation.load_balancer.ready),
     )
-    direct = pods.database_url("agent_app", foundation.database.address)
+    roles, database = foundation.workloads.roles, foundation.database
+    needs = [policies, admission, quotas, namespace, database.instance]
+    of_migrate: dict[str, pulumi.Input[str]] = {"database-password": foundation.secrets.arns["database/agent_migrate"]}
+    migrate = MountedSecrets(MIGRATE, namespace.name, of_migrate, part_of_cluster(namespace, *foundation.nodes.ready))
+    jobs = DatabaseJobs(
+        "database-jobs",
+        settings,
+        settings.service.image,
+        namespace.name,
+        Stores(database.address, database.master_secret_arn, foundation.secrets.arns, migrate.class_name),
+        part_of_cluster(
+            *needs, migrate, *foundation.nodes.ready, *(roles[job].association for job in (DATABASE_INIT, MIGRATE))
+        ),
+    )
+    direct = pods.database_url("agent_app", database.address)
     backends = Backends(direct, None, foundation.caches[0].url, secrets.class_name)
     priorities = Priorities("agent-priority", part_of_cluster())
-    needs = [
-        policies,
-        admission,
-        quotas,
-        namespace,
-        priorities,
-        *pools.pools,
-        foundation.workloads.roles["service"].association,
-        foundation.database.instance,
-    ]
+    needs += [priorities, *pools.pools, roles["service"].association, jobs]
     image = settings.service.image
     workers = Workers("agent-workers", settings, image, namespace.name, backends, inside(*needs))
     api = Api("agent-api", settings, image, namespace.name, backends, inside(targets, *needs))
@@ -260,7 +266,8 @@ def export(settings: Settings, foundation: Foundation) -> None:
 
 def _next_step(settings: Settings) -> str:
     if settings.service.image is None:
-        return "No image is set: build and push one, then set service.image to repository@sha256:… and run pulumi up."
+        stack = settings.environment
+        return f"service.image is not set: run make image STACK={stack}, then pulumi up --stack {stack}."
     return f"kubectl --namespace {settings.service.namespace} get pods"
 
 

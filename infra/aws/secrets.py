@@ -11,12 +11,13 @@ from infra.settings import Settings
 
 # Written by the database-init Job in the cluster, one role each.
 DATABASE_ROLES = ("agent_app", "agent_migrate", "agent_ro", "agent_monitor")
+POOLER_USERS = "database/pooler"  # PgBouncer's list of users, by the same Job
 
 
 class Secrets(Component):
     """The environment's secret entries.
 
-    Produces: a Secret per database role and per name of settings.secrets.entries. No SecretVersion: a value set here
+    Produces: a Secret per database role, for the pooler's users, and per name of settings.secrets.entries. No SecretVersion: a value set here
     would be in the state. ``python -m stacks.secrets set NAME`` writes one from standard input.
     """
 
@@ -25,6 +26,8 @@ class Secrets(Component):
     def __init__(self, name: str, settings: Settings, keys: Keys, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
         descriptions = {f"database/{role}": f"Password of the PostgreSQL role {role}" for role in DATABASE_ROLES}
+        if settings.database.pooler:
+            descriptions[POOLER_USERS] = "PgBouncer's users and their passwords"
         descriptions |= dict.fromkeys(settings.secrets.entries, "Set by: python -m stacks.secrets set")
         self.arns = {
             entry: aws.secretsmanager.Secret(

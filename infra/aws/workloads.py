@@ -14,12 +14,12 @@ from infra.aws.database import Database
 from infra.aws.heartbeat import Topics
 from infra.aws.identity import PodRole
 from infra.aws.load_balancer import LoadBalancer
-from infra.aws.secrets import DATABASE_ROLES, Secrets
+from infra.aws.secrets import DATABASE_ROLES, POOLER_USERS, Secrets
 from infra.aws.storage import Storage
 from infra.component import Component
 from infra.kubernetes import alertmanager, grafana, load_balancer_controller
 from infra.kubernetes.labels import HOST_AGENTS, MONITORING
-from infra.kubernetes.namespace import SERVICE_ACCOUNT
+from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, SERVICE_ACCOUNT
 from infra.settings import Settings
 from infra.settings.platform import GRAFANA_PASSWORD
 from infra.settings.service import BedrockModel
@@ -93,8 +93,8 @@ def workloads(
     return [
         *people,
         Workload("service", home, SERVICE_ACCOUNT, {"service": _service(settings, caches, secrets)}),
-        Workload("database-init", home, "database-init", {"secrets": _database_init(database, secrets)}),
-        Workload("migrate", home, "migrate", {"secrets": [_reads(secrets.arns["database/agent_migrate"])]}),
+        Workload("database-init", home, DATABASE_INIT, {"secrets": _database_init(settings, database, secrets)}),
+        Workload("migrate", home, MIGRATE, {"secrets": [_reads(secrets.arns["database/agent_migrate"])]}),
         Workload("backup", home, "backup", {"backups": _backup(storage, secrets)}),
         Workload(
             "load-balancer-controller",
@@ -153,16 +153,13 @@ def _model_arns(settings: Settings, model: BedrockModel) -> list[str]:
     return arns
 
 
-def _database_init(database: Database, secrets: Secrets) -> list[Statement]:
+def _database_init(settings: Settings, database: Database, secrets: Secrets) -> list[Statement]:
+    entries = [f"database/{role}" for role in DATABASE_ROLES] + ([POOLER_USERS] if settings.database.pooler else [])
+    ours = [secrets.arns[entry] for entry in entries]
     return [
-        _reads(database.master_secret_arn),
-        {
-            "Effect": "Allow",
-            "Action": ["secretsmanager:PutSecretValue", "secretsmanager:DescribeSecret"],
-            "Resource": [secrets.arns[f"database/{role}"] for role in DATABASE_ROLES],
-        },
-        # A second run must keep the passwords that exist.
-        _reads(*(secrets.arns[f"database/{role}"] for role in DATABASE_ROLES)),
+        # Its own too: a second run must keep the passwords that exist.
+        _reads(database.master_secret_arn, *ours),
+        {"Effect": "Allow", "Action": "secretsmanager:PutSecretValue", "Resource": ours},
     ]
 
 

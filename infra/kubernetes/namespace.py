@@ -13,7 +13,7 @@ from infra.component import Component
 from infra.kubernetes.labels import HOST_AGENTS, MONITORING, ROLLOUTS
 from infra.settings import Settings
 
-SERVICE_ACCOUNT = "agent"
+SERVICE_ACCOUNT, DATABASE_INIT, MIGRATE, PGBOUNCER = "agent", "database-init", "migrate", "pgbouncer"
 
 Level = Literal["privileged", "baseline", "restricted"]
 # What is enforced. Warnings and the audit log are always about `restricted`.
@@ -30,13 +30,12 @@ NEEDS_THE_HOST = (
 
 
 class ServiceNamespace(Component):
-    """Where the LangGraph service lives: Pod Security restricted, and an account that can do nothing on the API.
+    """Where the LangGraph service lives: Pod Security restricted, and accounts that can do nothing on the API.
 
-    Produces: Namespace, ServiceAccount (no token mounted, no Role).
+    Produces: Namespace; a ServiceAccount of the service, of each Job and of the pooler (no token mounted, no Role).
     """
 
     name: pulumi.Output[str]
-    service_account: kubernetes.core.v1.ServiceAccount
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
@@ -54,12 +53,14 @@ class ServiceNamespace(Component):
             opts=self.child(),
         )
         self.name = namespace.metadata.apply(lambda metadata: metadata.name or "")
-        self.service_account = kubernetes.core.v1.ServiceAccount(
-            name,
-            metadata=ObjectMetaArgs(name=SERVICE_ACCOUNT, namespace=self.name),
-            automount_service_account_token=False,
-            opts=self.child(),
-        )
+        jobs = [DATABASE_INIT, MIGRATE]
+        for account in [SERVICE_ACCOUNT, *jobs, *([PGBOUNCER] if settings.database.pooler else [])]:
+            kubernetes.core.v1.ServiceAccount(
+                name if account == SERVICE_ACCOUNT else f"{name}-{account}",
+                metadata=ObjectMetaArgs(name=account, namespace=self.name),
+                automount_service_account_token=False,
+                opts=self.child(),
+            )
         self.register_outputs({})
 
 

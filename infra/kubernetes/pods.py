@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -12,14 +13,23 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
 from app import contract
 from infra.aws import database
 from infra.aws.add_ons import SYSTEM_TAINT
-from infra.kubernetes.service_environment import SECRETS_PATH
 from infra.node_mix import SPREAD_LABEL
 
 ON_SYSTEM_NODES = core.TolerationArgs(key=SYSTEM_TAINT, operator="Exists")
 
 
-def container(name: str, image: str, env: Mapping[str, pulumi.Input[str]], **more: Any) -> core.ContainerArgs:
-    """A container that writes nowhere but to /tmp and finds its secrets below SECRETS_PATH."""
+@dataclass(frozen=True)
+class Volume:
+    """What a pod finds at a path, to read only."""
+
+    path: str
+    source: Mapping[str, Any]
+
+
+def container(
+    name: str, image: str, env: Mapping[str, pulumi.Input[str]], volumes: Mapping[str, Volume], **more: Any
+) -> core.ContainerArgs:
+    """A container that writes nowhere but to /tmp."""
     return core.ContainerArgs(
         name=name,
         image=image,
@@ -32,14 +42,14 @@ def container(name: str, image: str, env: Mapping[str, pulumi.Input[str]], **mor
         ),
         volume_mounts=[
             core.VolumeMountArgs(name="tmp", mount_path="/tmp"),  # noqa: S108 - the pod's own emptyDir
-            core.VolumeMountArgs(name="secrets", mount_path=SECRETS_PATH, read_only=True),
+            *(core.VolumeMountArgs(name=key, mount_path=row.path, read_only=True) for key, row in volumes.items()),
         ],
         **more,
     )
 
 
 def pod(
-    service_account: str, containers: list[core.ContainerArgs], volumes: Mapping[str, Any], **more: Any
+    service_account: str, containers: list[core.ContainerArgs], volumes: Mapping[str, Volume], **more: Any
 ) -> core.PodSpecArgs:
     """A pod without a token for the Kubernetes API, run as the image's user. ``volumes`` come beside /tmp."""
     return core.PodSpecArgs(
@@ -56,7 +66,7 @@ def pod(
         containers=containers,
         volumes=[
             core.VolumeArgs(name="tmp", empty_dir=core.EmptyDirVolumeSourceArgs()),
-            *(core.VolumeArgs(name=name, **source) for name, source in volumes.items()),
+            *(core.VolumeArgs(name=key, **row.source) for key, row in volumes.items()),
         ],
         **more,
     )
@@ -101,8 +111,9 @@ def probe(path: str, port: str, period: int, failures: int) -> core.ProbeArgs:
     )
 
 
-def database_url(user: str, address: pulumi.Input[str]) -> pulumi.Output[str]:
+def database_url(user: str | None, address: pulumi.Input[str]) -> pulumi.Output[str]:
     """Straight to RDS, without a password: that is a mounted file, read for each new connection."""
+    whose = f"{user}@" if user else ""
     return pulumi.Output.concat(
-        f"postgresql://{user}@", address, f":{database.PORT}/{database.NAME}?sslmode=verify-full"
+        f"postgresql://{whose}", address, f":{database.PORT}/{database.NAME}?sslmode=verify-full"
     )

@@ -17,7 +17,7 @@ from infra.component import Component
 from infra.kubernetes import pods
 from infra.kubernetes.labels import API, API_LABELS, LABELS_OF, SERVICE_NAME, WORKERS
 from infra.kubernetes.namespace import SERVICE_ACCOUNT
-from infra.kubernetes.service_environment import variables
+from infra.kubernetes.service_environment import SECRETS_PATH, variables
 from infra.kubernetes.shutdown import PRE_STOP_SECONDS, grace_seconds
 from infra.settings import Settings
 from infra.settings.service import Workload
@@ -137,10 +137,12 @@ def template(
     """The pods of one workload. ``template_hash`` is the label by which its controller tells versions apart."""
     share = settings.service.api if workload == API else settings.service.workers
     urls = (backends.database_url, backends.direct_url, backends.valkey_url)
+    volumes = {"secrets": pods.Volume(SECRETS_PATH, pods.secrets_of(backends.secrets_class))}
     serving = pods.container(
         SERVICE_NAME,
         image,
         variables(settings, workload, *urls),
+        volumes,
         args=["api" if workload == API else "worker"],
         ports=[
             core.ContainerPortArgs(name="http", container_port=contract.PORT),
@@ -158,7 +160,7 @@ def template(
         spec=pods.pod(
             SERVICE_ACCOUNT,
             [serving],
-            {"secrets": pods.secrets_of(backends.secrets_class)},
+            volumes,
             priority_class_name=f"{SERVICE_NAME}-{workload}",
             termination_grace_period_seconds=grace_seconds(settings),
             topology_spread_constraints=pods.spread(LABELS_OF[workload], template_hash),

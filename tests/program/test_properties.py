@@ -289,6 +289,6 @@ def test_a_mounted_secret_reaches_the_pod_and_its_role_and_no_other_does() -> No
     readable = role["Statement"][0]["Resource"]
     assert arns["agents-dev/jwt-signing-key"] in readable
     assert arns["agents-dev/other"] not in readable
-    provider = graph.one("kubernetes:secrets-store.csi.x-k8s.io/v1:SecretProviderClass").inputs["spec"]
+    provider = graph.one("kubernetes:secrets-store.csi.x-k8s.io/v1:SecretProviderClass", "agent-secrets").inputs["spec"]
     files = {row["objectAlias"] for row in json.loads(provider["parameters"]["objects"])}
     assert files == {"database-password", "jwt-signing-key"}

@@ -183,6 +183,8 @@ def test_a_pod_reads_its_secrets_from_files_and_has_none_in_its_environment(stac
         for r in graph.of_type("kubernetes:secrets-store.csi.x-k8s.io/v1:SecretProviderClass")
     }
     for name, template in every_pod(graph).items():
+        if name.startswith("database-init"):  # it asks Secrets Manager by itself: it writes there too
+            continue
         [volume] = [row for row in template["spec"]["volumes"] if row["name"] == "secrets"]
         files = {row["objectAlias"] for row in classes[volume["csi"]["volumeAttributes"]["secretProviderClass"]]}
         for container in template["spec"]["containers"]:
