@@ -112,7 +112,7 @@ class DatabaseJobs(Component):
                 annotations={"pulumi.com/replaceUnready": "true"},
             ),
             spec=batch.JobSpecArgs(
-                backoff_limit=3,
+                backoff_limit=2,
                 active_deadline_seconds=SECONDS,
                 # A node that is taken is no failure of the Job.
                 pod_failure_policy=batch.PodFailurePolicyArgs(

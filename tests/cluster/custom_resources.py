@@ -72,12 +72,11 @@ SOURCES = {
     "load-balancer-controller": Source(("target_group_binding.yaml",)),
 }
 # What a chart installs: from its templates, which Helm takes back, or from its crds folder, which Helm leaves.
-TEMPLATES = {"karpenter-crd": "karpenter"}
+TEMPLATES = {"karpenter-crd": "karpenter", "prometheus-operator-crds": "prometheus-operator"}
 FOLDERS = {
     "aws-load-balancer-controller": "load-balancer-controller",
     "argo-rollouts": "argo-rollouts",
     "karpenter": "karpenter",
-    "kube-prometheus-stack": "prometheus-operator",
     "vertical-pod-autoscaler": "vertical-pod-autoscaler",
 }
 

@@ -139,6 +139,11 @@ class ApiServer(Kubernetes):
                 self.api.delete(found[1], self._patience)
         return None
 
+    def _require_namespace(self, inputs: Mapping[str, Any]) -> None:
+        namespace = revealed(inputs.get("namespace"))
+        if namespace and not self.api.get({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}):
+            raise CloudError(f'namespaces "{namespace}" not found')
+
     def _rehearse(self, manifest: Manifest) -> None:
         """What the server would say. A namespace or a kind of the same update is not there yet in its preview."""
         try:
