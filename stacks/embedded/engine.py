@@ -151,11 +151,14 @@ def _started(
 ) -> Generator[subprocess.Popen[bytes]]:
     """The CLI at work. It and its plugins hold a lock, which says that they live better than a process id could."""
     command = [str(workspace.pulumi), "--non-interactive", "--color=never", "--cwd", str(workspace.project), *arguments]
+    variables = environment(workspace)
+    if "--preview-only" in arguments:  # the CLI takes the variable for --yes, and refuses the two together
+        del variables["PULUMI_SKIP_CONFIRMATIONS"]
     with (workspace.directory / "in-use").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         process = subprocess.Popen(
             command,
-            env=environment(workspace),
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from policies.report.documents import sarif
 from stacks.configuration import known_stacks, read_stack, settings_of, with_checkout_image
 from stacks.graph import Graph
 from stacks.review.base import commit_of, graph_from, graphs_at
+from stacks.review.cost import compare as compare_cost
 from stacks.review.documents import document, html
 from stacks.review.events import Preview, read_events
 from stacks.review.markdown import LIMIT, markdown, summary
@@ -58,14 +60,16 @@ def review_of(
 ) -> Review:
     """The review of a stack's configuration over what stands; a preview by the engine tells the changes better."""
     chosen, stand_in = with_checkout_image(read_stack(stack) if config is None else config)
-    graph, changes = plan(standing, settings_of(chosen, f"Pulumi.{stack}.yaml"), stack)
+    settings = settings_of(chosen, f"Pulumi.{stack}.yaml")
+    graph, changes = plan(standing, settings, stack)
     facts = {
         **provenance,
         "changes from": "a preview by the engine" if preview else "the graphs of both commits, without a cloud",
         **({"image": "service.image is not set: a stand-in for this checkout"} if stand_in else {}),
     }
     policy = compare(standing, graph, today, preview)
-    return Review(stack, graph, preview.changes if preview else changes, policy, None, facts, accepted)
+    cost = compare_cost(standing, graph, Decimal(settings.budget.monthly_usd), today)
+    return Review(stack, graph, preview.changes if preview else changes, policy, cost, facts, accepted)
 
 
 def _provenance(base: str, chosen: argparse.Namespace) -> dict[str, str]:

@@ -60,6 +60,11 @@ def preview_of(events: Iterable[Mapping[str, Any]], source: str) -> Preview:
     for event in events:
         if started := event.get("resourcePreEvent"):
             steps.setdefault(started["metadata"]["urn"], []).append(started["metadata"])
+        elif finished := event.get("resOutputsEvent"):
+            # A refresh tells only afterwards what it found.
+            metadata = finished["metadata"]
+            if steps.get(metadata["urn"], [{"op": "refresh"}])[0]["op"] == "refresh":
+                steps[metadata["urn"]] = [metadata]
         elif found := event.get("policyEvent"):
             level = str(found.get("enforcementLevel"))
             urn, message = str(found.get("resourceUrn", "")), str(found.get("message", "")).strip()

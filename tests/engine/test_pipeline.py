@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacks.delivery.deliver import apply, plan
-from stacks.delivery.drift import look
+from stacks.delivery.drift import Look, look
 from stacks.delivery.target import Embedded, standing_image, state_of
 from stacks.embedded.store import Store
 from stacks.terminal import Refused
@@ -40,7 +40,7 @@ def test_a_version_that_does_not_serve_is_taken_back_and_drift_and_a_changed_sta
         apply(second, bound, "c2", now, failing)
     assert standing_image(state_of(second)) == FIRST
 
-    assert look(first).drifted == ()
+    assert look(first) == Look("dev")
     store = Store(tmp_path / "cloud" / "dev" / "cloud.sqlite")
     store.drift(store.all("aws:rds/instance:Instance")[0], "backupRetentionPeriod", 1)
     assert [change.name for change in look(first).drifted] == ["database"]
