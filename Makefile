@@ -2,6 +2,7 @@
 STACK ?= dev
 PORT ?= 8000
 BASE ?= main
+WATCH ?= 0
 MINUTES ?= 60
 
 RUN := .venv/bin/python -m
@@ -12,10 +13,10 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin policy review pipeline
+.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin policy review pipeline deploy-plan deploy-apply
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  Variables: STACK=dev|prod, PORT=8000"
 
 setup: $(READY) ## Make .venv with the pinned packages (the others do it when needed)
@@ -42,6 +43,13 @@ review: $(READY) ## Show what this checkout changes against BASE (main): dangers
 pipeline: $(READY) ## Run the deploy path for STACK against the embedded cloud: plan, apply, smoke test, or back
 	@$(RUN) stacks.delivery pipeline --stack '$(STACK)'
 
+deploy-plan: $(READY) ## Preview STACK on AWS, review it against BASE, bind it to commit and state (IMAGE=repository@digest)
+	@$(RUN) stacks.delivery plan --stack '$(STACK)' --base '$(BASE)' --output build/plan $(ACCEPT) $(if $(IMAGE),--image '$(IMAGE)')
+
+deploy-apply: $(READY) ## Apply the plan in build/plan if nothing changed, then ask URL (WATCH=minutes, DIGEST=the reviewed one)
+	@$(RUN) stacks.delivery apply --stack '$(STACK)' --plan build/plan/plan.json --url '$(URL)' --watch '$(WATCH)' \
+		--digest '$(or $(DIGEST),$(shell cat build/plan/digest 2>/dev/null))' $(if $(IMAGE),--image '$(IMAGE)')
+
 serve: $(READY) ## Run the service in the foreground on PORT
 	@$(RUN) app serve --port '$(PORT)'
 
@@ -54,10 +62,11 @@ test: $(READY) ## Run every tier of tests that this machine can run, and say whi
 test-quick: $(READY) ## Run the tests that need Python packages only
 	@$(RUN) tools.tiers --quick
 
-check: $(READY) ## Lint, formatting and types
+check: $(READY) ## Lint, formatting, types and workflows
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) basedpyright
+	@$(RUN) tools.workflows
 
 bench: $(READY) ## Measure: the preview against the engine's, and the service against a plain handler
 	@$(RUN) tests.bench

@@ -126,7 +126,7 @@ ACTIONLINT = Tool(
         machines=_PROMETHEUS_MACHINES,
     ),
     go=GoBuild(
-        module=HERE / "workflows",
+        module=HERE / "actionlint",
         package="github.com/rhysd/actionlint/cmd/actionlint",
         flags=("-ldflags=-s -w -X github.com/rhysd/actionlint.version={version}",),
         wait="about 20 seconds",

@@ -43,7 +43,8 @@ class DeliveryRoles(Component):
         self.preview_arn = self._role(
             f"{name}-preview",
             settings,
-            trust(provider_arn, f"repo:{repository}:pull_request"),
+            # main too: the nightly look for drift, and the plan that prod's approvers read.
+            trust(provider_arn, f"repo:{repository}:pull_request", f"repo:{repository}:ref:refs/heads/main"),
             ["SecurityAudit", "job-function/ViewOnlyAccess"],
             preview_statements(settings),
             "AmazonEKSAdminViewPolicy",
@@ -88,8 +89,9 @@ class DeliveryRoles(Component):
         return role.arn
 
 
-def trust(provider_arn: str, subject: str) -> dict[str, Any]:
-    """A trust document for one subject of GitHub's OIDC provider, by equality: no wildcard to widen by accident."""
+def trust(provider_arn: str, *subjects: str) -> dict[str, Any]:
+    """A trust document for subjects of GitHub's OIDC provider, by equality: no wildcard to widen by accident."""
+    subject = subjects[0] if len(subjects) == 1 else list(subjects)
     return {
         "Version": "2012-10-17",
         "Statement": [

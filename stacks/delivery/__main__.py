@@ -15,11 +15,13 @@ from stacks.configuration import ROOT, read_settings
 from stacks.delivery.binding import read
 from stacks.delivery.deliver import apply, plan
 from stacks.delivery.drift import look, report
-from stacks.delivery.smoke import smoke
+from stacks.delivery.smoke import smoke, watched
 from stacks.delivery.target import Aws, Embedded, Target
 from stacks.embedded import NOTICE
+from stacks.review import __main__ as review
 from stacks.review.base import commit_of
 from stacks.review.github import GitHub
+from stacks.review.review import GATES
 from stacks.terminal import Exit, Refused, console, errors, run_command
 from tools.activity import shown
 from tools.catalogue import Unavailable
@@ -33,19 +35,30 @@ def main(arguments: list[str]) -> int:
     commit, now = commit_of("HEAD"), datetime.now(UTC)
     if chosen.command == "pipeline":
         return pipeline(Embedded(chosen.stack, _pulumi(), chosen.root), commit, lambda: _local_smoke(chosen.fail_smoke))
-    target: Target = Aws(chosen.stack, _pulumi())
+    target: Target = Aws(chosen.stack, _pulumi(), getattr(chosen, "image", None))
     if chosen.command == "plan":
-        bound = plan(target, commit, now, chosen.output)
-        console.print(f"plan {bound.digest}")
-    elif chosen.command == "apply":
+        return planned(target, commit, now, chosen)
+    if chosen.command == "apply":
         reviewed = read(chosen.plan.read_text())
-        apply(target, reviewed, commit, now, lambda: smoke(chosen.url), chosen.digest)
+        apply(target, reviewed, commit, now, lambda: watched(chosen.url, chosen.watch), chosen.digest)
     else:
         seen = look(target)
         console.print(seen.text(), markup=False)
         if chosen.issue:
             report(GitHub(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"]), seen)
         return seen.code
+    return Exit.OK
+
+
+def planned(target: Target, commit: str, now: datetime, chosen: argparse.Namespace) -> int:
+    """Plan, and review what was planned: its events beside the graphs of both commits. People judge the review."""
+    folder: Path = chosen.output
+    bound = plan(target, commit, now, folder)
+    (folder / "digest").write_text(bound.digest)
+    events = f"{target.stack}={folder / 'events.jsonl'}"
+    arguments = ["--base", chosen.base, "--stack", target.stack, "--events", events, "--client-side"]
+    arguments += [word for gate in chosen.accept for word in ("--accept", gate)]
+    review.main([*arguments, "--note", f"plan={bound.digest}", "--output", str(folder / "review")])
     return Exit.OK
 
 
@@ -92,14 +105,21 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--stack", default="dev")
         if name == "plan":
-            command.add_argument("--output", type=Path, required=True, help="folder for plan.json and events.jsonl")
+            command.add_argument("--output", type=Path, required=True, help="folder for plan.json and the review")
+            command.add_argument("--base", default="main", help="the commit to review against")
+            command.add_argument(
+                "--accept", action="append", default=[], choices=GATES, help="a gate that a label opens"
+            )
         elif name == "apply":
             command.add_argument("--plan", type=Path, required=True, help="the plan.json that was reviewed")
             command.add_argument("--digest", required=True, help="the digest that the reviewer saw")
             command.add_argument("--url", required=True, help="where the service answers")
+            command.add_argument("--watch", type=int, default=0, metavar="MINUTES", help="ask again for so long")
+        if name in ("plan", "apply"):
+            command.add_argument("--image", help="repository@sha256:… in place of service.image")
         elif name == "drift":
             command.add_argument("--issue", action="store_true", help="open, update or close the stack's issue")
-        else:
+        elif name == "pipeline":
             command.add_argument("--root", type=Path, default=ROOT / ".embedded", help="where embedded clouds are kept")
             command.add_argument("--fail-smoke", action="store_true", help="see the old version come back")
     return parser

@@ -33,6 +33,21 @@ def smoke(
         return f"ready; {_REQUESTS} runs, {_AT_ONCE} at once, in {clock() - began:.1f} s, none failed"
 
 
+def watched(
+    address: str,
+    minutes: int,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> str:
+    """Ask now, and once a minute until a canary has had its time; the first failure ends it."""
+    said = smoke(address, sleep=sleep, clock=clock)
+    for _ in range(minutes):
+        sleep(60)
+        said = smoke(address, sleep=sleep, clock=clock)
+    return said
+
+
 def _unready(client: httpx.Client) -> str:
     try:
         answer = client.get("/ready")

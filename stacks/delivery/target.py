@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -56,20 +56,24 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Aws:
-    """The stack of the backend that the CLI is logged in to, with this checkout's configuration."""
+    """The stack of the backend that the CLI is logged in to, with this checkout's configuration and an image."""
 
     stack: str
     pulumi: Path
-    options: tuple[str, ...] = field(default_factory=tuple)
+    image: str | None = None
 
     def config(self) -> Mapping[str, str]:
-        return read_stack(self.stack)
+        chosen = read_stack(self.stack)
+        if self.image:
+            chosen[SERVICE] = json.dumps({**json.loads(chosen.get(SERVICE, "{}")), "image": self.image})
+        return chosen
 
     def run(self, arguments: Sequence[str], events: list[Event] | None = None) -> Completed:
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder, "events")
             more = ["--event-log", str(log)] if events is not None else []
-            more += self.options if arguments[0] == "up" else ()
+            if self.image and arguments[0] in ("preview", "up"):
+                more += ["--config", f"{SERVICE}.image={self.image}", "--config-path"]
             command = [str(self.pulumi), "--non-interactive", *arguments, "--stack", self.stack, *more]
             # The CLI hides --event-log without PULUMI_DEBUG_COMMANDS.
             environment = {**os.environ, "PULUMI_DEBUG_COMMANDS": "true", "PULUMI_SKIP_UPDATE_CHECK": "true"}
@@ -79,7 +83,7 @@ class Aws:
         return Completed(done.returncode, done.stdout, done.stderr)
 
     def with_image(self, image: str) -> Aws:
-        return Aws(self.stack, self.pulumi, ("--config", f"{SERVICE}.image={image}", "--config-path"))
+        return Aws(self.stack, self.pulumi, image)
 
 
 def preview(target: Target, *, policies: bool = True) -> tuple[Preview, list[Event]]:

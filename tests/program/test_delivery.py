@@ -29,14 +29,13 @@ def role(stack: str, name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_each_role_trusts_one_exact_subject(stack: str) -> None:
-    issuer = "token.actions.githubusercontent.com"
-    for name, subject in (("preview", "pull_request"), ("deploy", f"environment:{stack}")):
+def test_each_role_trusts_exact_subjects_and_only_one_may_write(stack: str) -> None:
+    issuer, agents = "token.actions.githubusercontent.com", "repo:example/agents"
+    read = [f"{agents}:pull_request", f"{agents}:ref:refs/heads/main"]
+    for name, subject in (("preview", read), ("deploy", f"{agents}:environment:{stack}")):
         trust, _ = role(stack, name)
         assert trust["Principal"] == {"Federated": PROVIDER}
-        assert trust["Condition"] == {
-            "StringEquals": {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": f"repo:example/agents:{subject}"}
-        }
+        assert trust["Condition"] == {"StringEquals": {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": subject}}
 
 
 def test_a_pull_request_may_read_no_secret_value_and_write_nothing() -> None:

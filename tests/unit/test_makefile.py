@@ -25,6 +25,8 @@ TARGETS = [
     "policy",
     "review",
     "pipeline",
+    "deploy-plan",
+    "deploy-apply",
     "soak",
     "help",
     "setup",

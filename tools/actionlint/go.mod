@@ -1,4 +1,4 @@
-module langgraph-eks/tools/workflows
+module langgraph-eks/tools/actionlint
 
 go 1.26.0
 
