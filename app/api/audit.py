@@ -96,7 +96,7 @@ def action_of(scope: Scope, status: int) -> Action | None:
     if needs == "admin":
         return "export" if path.endswith("/export") else "admin"
     begins = path.startswith(("/runs", "/workflow")) or path.endswith(("/runs", "/runs/wait", "/runs/stream"))
-    return "run" if begins and not path.endswith("/cancel") else "change"
+    return "run" if begins and not path.endswith("/cancel") and "/crons" not in path else "change"
 
 
 def _identifiers(scope: Scope) -> list[str]:

@@ -88,7 +88,10 @@ ROWS: dict[str, Row] = {
     "GET /threads/{thread_id}/runs/{run_id}/join": Row("read"),
     "GET /threads/{thread_id}/runs/{run_id}/stream": Row("read"),
     "POST /threads/{thread_id}/runs/{run_id}/cancel": Row("run", status=202, path=DELAYED),
+    "DELETE /threads/{thread_id}/runs/{run_id}": Row("run", status=204),
     # stateless runs
+    "POST /runs/batch": _own("run", body=[RUN]),
+    "POST /runs/cancel": Row("run", status=204, body={"run_ids": ["{delayed_run_id}"]}),
     "POST /runs": _own("run", body=RUN),
     "POST /runs/wait": _own("run", body=RUN),
     "POST /runs/stream": _own("run", body=RUN),

@@ -148,7 +148,7 @@ async def test_the_services_role_can_add_rows_and_cannot_change_or_remove_them(s
                 connection.execute(statement)
 
 
-def test_every_route_of_a_scope_has_anaction_of() -> None:
+def test_every_route_of_a_scope_has_an_action() -> None:
     caller = Caller("acme", "ann", ALL_SCOPES)
     routes = [route for module in PUBLIC for route in module.router.routes if isinstance(route, APIRoute)]
     actions = {
@@ -160,5 +160,6 @@ def test_every_route_of_a_scope_has_anaction_of() -> None:
     }
     assert actions["POST /runs/stream"] == actions["POST /threads/{thread_id}/runs"] == "run"
     assert actions["POST /threads/{thread_id}/runs/{run_id}/cancel"] == "change"
+    assert actions["POST /runs/crons"] == actions["PATCH /runs/crons/{cron_id}"] == "change"
     assert actions["DELETE /threads/{thread_id}"] == "delete"
     assert None not in actions.values()
