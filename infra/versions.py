@@ -87,13 +87,20 @@ LOAD_BALANCER_CONTROLLER = Pin(
 # names a Kubernetes minor. The newest values.yaml that could be read is older (tests/program/chart_keys.py).
 PROMETHEUS_STACK = Pin("kube-prometheus-stack", "88.5.3", "github: release notes kept by a cluster's owners, 2026-08")
 PROMETHEUS_CRDS = Pin("prometheus-operator-crds", "31.0.1", "github: charts of public clusters, read 2026-08")
+# The last release of the chart; its values.yaml was read at an older commit (tests/program/chart_keys.py).
+PROMETHEUS_ADAPTER = Pin("prometheus-adapter", "5.3.0", "github: charts of public clusters, read 2026-08")
 PROMETHEUS_CHARTS = "https://prometheus-community.github.io/helm-charts"
+
+# The chart that the Go module k8s.io/autoscaler/vertical-pod-autoscaler carries in its version 1.7.1.
+VERTICAL_AUTOSCALER = Pin("vertical-pod-autoscaler", "0.9.0", "Go module vertical-pod-autoscaler v1.7.1, charts/")
 
 CHARTS = {
     "karpenter": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter"),
     "karpenter-crd": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter-crd"),
     "kube-prometheus-stack": (PROMETHEUS_STACK, PROMETHEUS_CHARTS),
     "prometheus-operator-crds": (PROMETHEUS_CRDS, PROMETHEUS_CHARTS),
+    "prometheus-adapter": (PROMETHEUS_ADAPTER, PROMETHEUS_CHARTS),
+    "vertical-pod-autoscaler": (VERTICAL_AUTOSCALER, "https://kubernetes.github.io/autoscaler"),
     "aws-load-balancer-controller": (LOAD_BALANCER_CONTROLLER, "https://aws.github.io/eks-charts"),
 }
 

@@ -29,6 +29,7 @@ from infra.aws.storage import Storage
 from infra.aws.workloads import WorkloadRoles
 from infra.kubernetes import pods
 from infra.kubernetes.admission import AdmissionPolicies
+from infra.kubernetes.autoscalers import MetricsAdapter, VerticalAutoscaler
 from infra.kubernetes.autoscaling import Scaling
 from infra.kubernetes.jobs import DatabaseJobs, Stores
 from infra.kubernetes.labels import MONITORING
@@ -183,7 +184,11 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     namespace = ServiceNamespace("agent", settings, part_of_cluster(*foundation.nodes.ready))
     # By calls of its own: with monitoring's namespace go its claims, and with them disks that the cluster would leave.
     platform = PlatformNamespaces("platform", settings, inside(*foundation.nodes.ready))
-    _monitoring(settings, foundation, inside(platform))
+    monitoring = _monitoring(settings, foundation, inside(platform))
+    adapter = MetricsAdapter("metrics-adapter", settings, inside(monitoring.release))
+    scaled_by: list[pulumi.Resource] = [adapter.release]
+    if settings.service.vertical:
+        scaled_by.append(VerticalAutoscaler("vertical-autoscaler", settings, inside(*foundation.nodes.ready)).release)
     NamespaceAccess("agent-access", settings, namespace.name, part_of_cluster(namespace))
     quotas = Quotas("agent-quotas", settings, namespace.name, part_of_cluster(namespace))
     admission = AdmissionPolicies("admission", settings, part_of_cluster(*foundation.nodes.ready))
@@ -226,11 +231,18 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     image = settings.service.image
     workers = Workers("agent-workers", settings, image, namespace.name, backends, inside(*needs))
     api = Api("agent-api", settings, image, namespace.name, backends, inside(targets, *needs))
-    Scaling("agent-api-scaling", settings, "api", api.target, namespace.name, part_of_cluster(api))
-    Scaling("agent-workers-scaling", settings, "workers", workers.target, namespace.name, part_of_cluster(workers))
+    Scaling("agent-api-scaling", settings, "api", api.target, namespace.name, part_of_cluster(api, *scaled_by))
+    Scaling(
+        "agent-workers-scaling",
+        settings,
+        "workers",
+        workers.target,
+        namespace.name,
+        part_of_cluster(workers, *scaled_by),
+    )
 
 
-def _monitoring(settings: Settings, foundation: Foundation, opts: pulumi.ResourceOptions) -> None:
+def _monitoring(settings: Settings, foundation: Foundation, opts: pulumi.ResourceOptions) -> Monitoring:
     needs: list[pulumi.Resource] = [foundation.workloads.roles["alertmanager"].association]
     if settings.monitoring.grafana:
         password: dict[str, pulumi.Input[str]] = {GRAFANA_PASSWORD: foundation.secrets.arns[GRAFANA_PASSWORD]}
@@ -239,7 +251,7 @@ def _monitoring(settings: Settings, foundation: Foundation, opts: pulumi.Resourc
             foundation.workloads.roles["grafana"].association,
         ]
     after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=needs))
-    Monitoring("monitoring", settings, foundation.topics, foundation.cluster.resource, after)
+    return Monitoring("monitoring", settings, foundation.topics, foundation.cluster.resource, after)
 
 
 def export(settings: Settings, foundation: Foundation) -> None:

@@ -9,19 +9,18 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs, RepositoryOptsArgs
+from pulumi_kubernetes.helm.v3 import Release
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from infra.aws.add_ons import SYSTEM_TAINT
 from infra.aws.heartbeat import Topics
 from infra.component import Component
 from infra.kubernetes import alertmanager, dashboards, grafana
 from infra.kubernetes.alerts import rule_groups
+from infra.kubernetes.charts import PLACED, release, resources, small
 from infra.kubernetes.labels import HOST_AGENTS, MONITORING
 from infra.kubernetes.scraping import GROUP, pod_monitor, scraped
 from infra.settings import Settings
 from infra.system_pods import system_pod
-from infra.versions import CHARTS
 
 CHART = "kube-prometheus-stack"
 PROMETHEUS_URL = f"http://{CHART}-prometheus.{MONITORING}.svc:9090"
@@ -30,11 +29,6 @@ RETENTION_DAYS = 15  # two of the longest windows of a rule are six days; what i
 PROMETHEUS_GIB = 50
 # Of the disk: blocks are deleted before it is full (prometheus.io/docs/prometheus/latest/storage).
 PROMETHEUS_SIZE = f"{PROMETHEUS_GIB * 8 // 10}GiB"
-
-ON_SYSTEM_NODES: dict[str, Any] = {
-    "nodeSelector": {"karpenter.sh/controller": "true"},
-    "tolerations": [{"key": SYSTEM_TAINT, "operator": "Exists"}],
-}
 
 
 class Monitoring(Component):
@@ -70,9 +64,9 @@ class Monitoring(Component):
             opts=plain,
         )
         boards = dashboards.config_map(name, plain)
-        self.crds = self._release("prometheus-operator-crds", {}, self.child())
+        self.crds = release("prometheus-operator-crds", MONITORING, {}, self.child())
         needs = [self.crds, disks, boards]
-        self.release = self._release(CHART, values(settings, topics), self.child(depends_on=needs))
+        self.release = release(CHART, MONITORING, values(settings, topics), self.child(depends_on=needs))
         of_the_operator = pulumi.ResourceOptions.merge(plain, pulumi.ResourceOptions(depends_on=[self.crds]))
         kubernetes.apiextensions.CustomResource(
             name,
@@ -85,23 +79,6 @@ class Monitoring(Component):
         for row in scraped(settings):
             pod_monitor(name, row, of_the_operator)
         self.register_outputs({})
-
-    def _release(self, chart: str, chart_values: dict[str, Any], opts: pulumi.ResourceOptions) -> Release:
-        pin, repository = CHARTS[chart]
-        return Release(
-            chart,
-            ReleaseArgs(
-                name=chart,
-                chart=chart,
-                version=pin.version,
-                repository_opts=RepositoryOptsArgs(repo=repository),
-                namespace=MONITORING,
-                values=chart_values,
-                atomic=True,  # an interrupted install must not leave the release "pending"
-                timeout=900,
-            ),
-            opts=opts,
-        )
 
 
 def values(settings: Settings, topics: Topics) -> dict[str, Any]:
@@ -118,7 +95,7 @@ def values(settings: Settings, topics: Topics) -> dict[str, Any]:
             # promtool judged the rules before they came here, so nothing calls the operator, and it needs no certificate.
             "admissionWebhooks": off,
             "tls": off,
-            **_small(settings, "prometheus-operator"),
+            **small(settings, "prometheus-operator"),
         },
         "prometheus": {"prometheusSpec": _prometheus(settings), **_budget(settings, "prometheus")},
         "alertmanager": {
@@ -129,20 +106,20 @@ def values(settings: Settings, topics: Topics) -> dict[str, Any]:
             "alertmanagerSpec": {
                 "replicas": system_pod(settings.environment, "alertmanager").replicas,
                 "storage": _claim(2),  # silences and what was sent
-                **_small(settings, "alertmanager"),
+                **small(settings, "alertmanager"),
             },
             **_budget(settings, "alertmanager"),
         },
         "kube-state-metrics": {
             # What the rules and dashboards read; each is a right to list it in the whole cluster, Secrets by default too.
             "collectors": ["deployments", "horizontalpodautoscalers", "jobs", "nodes", "pods"],
-            **_small(settings, "kube-state-metrics"),
+            **small(settings, "kube-state-metrics"),
         },
         "prometheus-node-exporter": {
             "namespaceOverride": HOST_AGENTS,
-            "resources": _resources(settings, "node-exporter"),
+            "resources": resources(settings, "node-exporter"),
         },
-        "grafana": grafana.values(ON_SYSTEM_NODES, _resources(settings, "grafana"), DISKS, PROMETHEUS_URL)
+        "grafana": grafana.values(PLACED, resources(settings, "grafana"), DISKS, PROMETHEUS_URL)
         if settings.monitoring.grafana
         else off,
     }
@@ -161,21 +138,9 @@ def _prometheus(settings: Settings) -> dict[str, Any]:
         "storageSpec": _claim(PROMETHEUS_GIB),
         "podAntiAffinityTopologyKey": "topology.kubernetes.io/zone",
         **{f"{kind}SelectorNilUsesHelmValues": False for kind in kinds},
-        **ON_SYSTEM_NODES,
+        **PLACED,
         # Twice the request: a restart reads the write-ahead log into memory.
-        "resources": _resources(settings, "prometheus"),
-    }
-
-
-def _small(settings: Settings, pod: str) -> dict[str, Any]:
-    return {**ON_SYSTEM_NODES, "resources": _resources(settings, pod)}
-
-
-def _resources(settings: Settings, pod: str) -> dict[str, Any]:
-    row = system_pod(settings.environment, pod)
-    return {
-        "requests": {"cpu": f"{row.cpu_millicores}m", "memory": f"{row.memory_mib}Mi"},
-        "limits": {"memory": f"{row.memory_mib * 2}Mi"},
+        "resources": resources(settings, "prometheus"),
     }
 
 

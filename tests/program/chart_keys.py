@@ -4,6 +4,7 @@ kube-prometheus-stack: prometheus-community/helm-charts charts/kube-prometheus-s
 6e36075 (2025: the newest that could be read; 88.5.3's own could not, so a key that went since is found by `helm` alone).
 grafana: grafana-community/helm-charts charts/grafana/values.yaml at 0396812 (2026). kube-state-metrics and
 prometheus-node-exporter: charts/<name>/values.yaml of prometheus-community/helm-charts at 0027117 and 0193199.
+prometheus-adapter: the same repository at 4e2b8db. vertical-pod-autoscaler: the Go module's own, of this version.
 """
 
 from __future__ import annotations
@@ -16,6 +17,17 @@ BUDGET = {"podDisruptionBudget": {"enabled": None, "minAvailable": None, "unheal
 
 KEYS: dict[str, dict[str, Any]] = {
     "prometheus-operator-crds": {},
+    "prometheus-adapter": {
+        **PLACED,
+        "prometheus": {"url": None, "port": None},
+        "rules": {"default": None, "custom": None, "external": None},
+        "replicas": None,
+        "podDisruptionBudget": {"enabled": None, "maxUnavailable": None},
+    },
+    "vertical-pod-autoscaler": {
+        part: {**PLACED, **ENABLED, "replicas": None, "podDisruptionBudget": ENABLED}
+        for part in ("recommender", "updater", "admissionController")
+    },
     "kube-prometheus-stack": {
         "crds": ENABLED,
         "defaultRules": {"create": None},

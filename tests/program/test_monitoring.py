@@ -17,6 +17,7 @@ from tests.program.chart_keys import KEYS, unknown
 from tests.program.test_graph import reaches
 
 GRAFANA = {"monitoring": {"grafana": True}}
+ACTING: dict[str, Any] = {"service.vertical.mode": "InPlaceOrRecreate"}
 RELEASE = "kubernetes:helm.sh/v3:Release"
 MONITOR = "kubernetes:monitoring.coreos.com/v1:PodMonitor"
 ENVIRONMENTS: list[tuple[str, dict[str, Any]]] = [("dev", {}), ("dev", GRAFANA), ("prod", {}), ("prod", GRAFANA)]
@@ -30,12 +31,34 @@ def values(graph: Graph) -> dict[str, Any]:
     return dict(release(graph).inputs["values"])
 
 
-@pytest.mark.parametrize(("stack", "changes"), ENVIRONMENTS)
-@pytest.mark.parametrize("chart", KEYS)
-def test_every_value_is_a_key_of_its_chart(stack: str, changes: dict[str, Any], chart: str) -> None:
-    graph = graph_of(stack, changes)
-    assert unknown(dict(release(graph, chart).inputs.get("values", {})), KEYS[chart]) == []
-    assert release(graph, chart).inputs["version"]
+@pytest.mark.parametrize(("stack", "changes"), [*ENVIRONMENTS, ("prod", ACTING)])
+def test_every_value_is_a_key_of_its_chart(stack: str, changes: dict[str, Any]) -> None:
+    charts = {row.name: row.inputs for row in graph_of(stack, changes) if row.type == RELEASE and row.name in KEYS}
+    assert len(charts) >= len(KEYS) - 1  # dev has no vertical autoscaler
+    assert [path for name, row in charts.items() for path in unknown(dict(row.get("values", {})), KEYS[name])] == []
+    assert all(row["version"] for row in charts.values())
+
+
+def test_the_vertical_autoscaler_runs_what_its_mode_needs_and_comes_before_its_objects() -> None:
+    for changes, acts in (({}, False), (ACTING, True)):
+        graph = graph_of("prod", changes)
+        installed = release(graph, "vertical-pod-autoscaler")
+        parts = installed.inputs["values"]
+        assert [parts[part]["enabled"] for part in ("updater", "admissionController")] == [acts, acts]
+        objects = graph.of_type("kubernetes:autoscaling.k8s.io/v1:VerticalPodAutoscaler")
+        assert objects
+        assert all(reaches(graph, row, installed) for row in objects)
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_metrics_of_the_scaling_come_from_the_prometheus_of_this_cluster(stack: str) -> None:
+    graph = graph_of(stack)
+    adapter = release(graph, "prometheus-adapter")
+    assert "{url}:{port}".format(**adapter.inputs["values"]["prometheus"]) == PROMETHEUS_URL
+    assert reaches(graph, adapter, release(graph))
+    assert all(
+        reaches(graph, row, adapter) for row in graph.of_type("kubernetes:autoscaling/v2:HorizontalPodAutoscaler")
+    )
 
 
 def test_a_key_that_no_chart_has_is_noticed() -> None:
