@@ -13,7 +13,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview serve tools test test-quick check bench soak lock pin policy review pipeline deploy-plan deploy-apply
+.PHONY: help setup up down preview serve image tools test test-quick check bench soak lock pin policy review pipeline deploy-plan deploy-apply
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ deploy-apply: $(READY) ## Apply the plan in build/plan if nothing changed, then 
 
 serve: $(READY) ## Run the service in the foreground on PORT
 	@$(RUN) app serve --port '$(PORT)'
+
+image: $(READY) ## Build and push this commit's image and write its digest into STACK; prod takes dev's
+	@$(RUN) stacks.image --stack '$(STACK)'
 
 tools: $(READY) ## Find, download or build the pinned binaries
 	@$(RUN) tools.obtain

@@ -164,9 +164,8 @@ def images(settings: Settings) -> Iterator[Problem]:
     """A service that is to reach its database through the pooler needs the pooler's image too."""
     pooler = settings.database.pooler
     if settings.service.image and pooler and not pooler.image:
-        stack = settings.environment
         rule = "required with service.image: the service reaches the database through it"
-        remedy = f"Run make image STACK={stack} POOLER=--pooler, or remove database.pooler."
+        remedy = "Push an image with pgbouncer and pgbouncer_exporter and set it, or remove database.pooler."
         yield Problem("database.pooler.image", "(absent)", rule, remedy)
 
 

@@ -118,7 +118,7 @@ class Nodes(Model):
 class Pooler(Model):
     """PgBouncer before the database: far fewer server connections than the service's processes open.
 
-    Its ``image`` is set when the service's is (``make image STACK=prod POOLER=--pooler``).
+    Its ``image`` is set when the service's is.
     """
 
     image: Image | None = None

@@ -15,6 +15,7 @@ TARGETS = [
     "down",
     "preview",
     "serve",
+    "image",
     "test",
     "test-quick",
     "tools",
