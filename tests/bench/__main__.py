@@ -12,12 +12,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.table import Table
 
-from stacks.configuration import ROOT, known_stacks
+from stacks.capture import capture
+from stacks.configuration import ROOT, known_stacks, read_settings
 from stacks.embedded.engine import open_workspace, run
+from stacks.review.__main__ import review_of
+from stacks.review.documents import document, html
+from stacks.review.markdown import markdown
 from stacks.terminal import Exit, Refused, console, errors, run_command
 from tests.bench.growth import Up, up_of_size, up_of_stack
 from tools.activity import shown
@@ -40,6 +45,14 @@ class Measured:
         return self.engine / self.in_process if self.engine else None
 
 
+@dataclass(frozen=True)
+class Reviewed:
+    """Medians in seconds of a review of all stacks."""
+
+    from_graphs: float  # the base's graphs are there: plan, policy, cost and every document
+    whole: float  # a new process, and the base commit captured by processes of its own
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured, after one run to warm up")
@@ -54,6 +67,8 @@ def main(arguments: list[str]) -> int:
             return Measured(stack, in_process(stack, options.runs), pulumi and engine(stack, pulumi, options.runs))
 
         results = [measure(stack) for stack in known_stacks()]
+        report("measuring a review of every stack", 0, None)
+        reviewed = review(options.runs)
         ups: list[Up] = []
         if pulumi:
             report("measuring up of prod", 0, None)
@@ -67,11 +82,15 @@ def main(arguments: list[str]) -> int:
             "cores": os.cpu_count(),
             "runs": options.runs,
             "preview": rows,
+            "review": asdict(reviewed),
             "up": [asdict(up) for up in ups],
         }
         sys.stdout.write(json.dumps(whole, indent=2) + "\n")
     else:
         print_table(results, options.runs)
+        console.print(
+            f"review of every stack: {reviewed.from_graphs:.1f} s from the base's graphs, {reviewed.whole:.1f} s with them"
+        )
         print_ups(ups)
     return Exit.OK
 
@@ -106,6 +125,24 @@ def engine(stack: str, pulumi: Path, runs: int) -> float:
                 raise Refused(f"pulumi preview of {stack} failed:\n{completed.stdout}{completed.stderr}", Exit.FAILED)
 
         return median(runs, preview)
+
+
+def review(runs: int) -> Reviewed:
+    """What a reviewer waits for; against the same commit, so that the most is compared and nothing is left out."""
+    stacks = known_stacks()
+    standing = {stack: capture(read_settings(stack), stack, preview=False) for stack in stacks}
+    today = datetime.now(UTC).date()
+
+    def from_graphs() -> None:
+        reviews = [review_of(standing[stack], stack, today, {}) for stack in stacks]
+        assert all(markdown(found) and document(found) for found in reviews)
+        assert html(reviews)
+
+    command = [sys.executable, "-m", "stacks.review", "--base", "HEAD"]
+    return Reviewed(
+        median(runs, from_graphs),
+        median(runs, lambda: subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)),
+    )
 
 
 def median(runs: int, work: Callable[[], object]) -> float:
