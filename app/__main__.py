@@ -21,7 +21,9 @@ from app.observability.logs import configure_logging
 from app.observability.tracing import ENDPOINT_VARIABLE, configure_tracing, stop_tracing
 from app.runtime.database import connection_string
 from app.runtime.embedded_postgres import embedded_database, stop
-from app.runtime.schema import NewerSchema, check_not_newer, migrate
+from app.runtime.schema import UnusableSchema, check_not_newer, migrate
+from app.runtime.store_settings import read_store_settings
+from app.runtime.store_vectors import check_vectors, prepare_vectors
 from app.security import key_command
 from app.server import serve, serve_together
 from app.settings import Settings, load_settings
@@ -72,7 +74,7 @@ def _serve(given: argparse.Namespace) -> int:
         own = f"embedded PostgreSQL in {settings.data_directory}"
         where = "the configured PostgreSQL" if settings.database_url else own
         settings = stack.enter_context(_with_database(settings))
-        _refuse_newer_schema(settings)
+        _refuse_unusable_database(settings)
         engine = ", then ".join((*settings.models, "the local engine (no language model)"))
 
         def announce(url: str) -> None:
@@ -98,8 +100,10 @@ def _migrate(_: argparse.Namespace) -> int:
         raise Refused(f"{contract.ENV_DATABASE_URL} is not set. A laptop's embedded PostgreSQL is migrated by serve.")
     try:
         asyncio.run(migrate(connection_string(settings, direct=True)))
-    except NewerSchema as newer:
-        raise Refused(f"{newer}.", Exit.STATE) from None
+        if index := read_store_settings(settings.config).index:
+            asyncio.run(prepare_vectors(connection_string(settings, direct=True), index.dims))
+    except UnusableSchema as unusable:
+        raise Refused(f"{unusable}.", Exit.STATE) from None
     except PostgresError as failure:
         raise Refused(f"the migration failed: {str(failure).strip()}", Exit.FAILED) from None
     _say("the database has this version's schema")
@@ -143,11 +147,13 @@ COMMANDS = {
 """Any other serves."""
 
 
-def _refuse_newer_schema(settings: Settings) -> None:
+def _refuse_unusable_database(settings: Settings) -> None:
     try:
         asyncio.run(check_not_newer(connection_string(settings)))
-    except NewerSchema as newer:
-        raise Refused(str(newer) + ".", Exit.STATE) from None
+        if index := read_store_settings(settings.config).index:
+            asyncio.run(check_vectors(connection_string(settings), index.dims))
+    except UnusableSchema as unusable:
+        raise Refused(f"{unusable}.", Exit.STATE) from None
     except OperationalError:
         # It may come later: the service starts and /ready says what it waits for.
         _say("the database does not answer yet; starting without it")

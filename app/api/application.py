@@ -16,6 +16,7 @@ from app.api import (
     runs,
     service_info,
     stateless_runs,
+    store_items,
     thread_state,
     threads,
     users,
@@ -31,12 +32,25 @@ from app.observability.http_traces import NO_TELEMETRY, TracedRequests
 from app.observability.metrics import Metrics
 from app.runtime.graph_config import load_graphs, read_project
 from app.runtime.service import open_service
+from app.runtime.store_settings import load_embedder, read_store_settings
 from app.runtime.webhook_policy import read_policy
 from app.security.client_address import ClientAddresses
 from app.security.middleware import SignInMiddleware
 from app.settings import Settings
 
-PUBLIC = (not_supported, assistants, threads, thread_state, runs, stateless_runs, crons, workflow, users, service_info)
+PUBLIC = (
+    not_supported,
+    assistants,
+    threads,
+    thread_state,
+    runs,
+    stateless_runs,
+    crons,
+    store_items,
+    workflow,
+    users,
+    service_info,
+)
 """What clients use; a worker alone answers probes and scrapes only."""
 
 
@@ -46,13 +60,18 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     sources = load_graphs(settings.config)
     project = read_project(settings.config)
     webhooks = read_policy(
-        str(settings.config), project.get("webhooks"), frozenset(settings.webhook_private_hosts), laptop=True
+        str(settings.config),
+        project.get("webhooks"),
+        frozenset(settings.webhook_private_hosts),
+        laptop=not settings.signs_in,
     )
+    store = read_store_settings(settings.config)
+    embedder = load_embedder(settings.config, store.index) if store.index else None
     engine = create_engine(settings, measured)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_service(settings, sources, engine, measured, webhooks) as service:
+        async with open_service(settings, sources, engine, measured, webhooks, store, embedder) as service:
             app.state.service = service
             yield
 

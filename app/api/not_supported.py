@@ -7,14 +7,10 @@ from fastapi import APIRouter
 from app.api.dependencies import ERRORS, READ
 from app.runtime.problems import NotSupported
 
-NOT_SUPPORTED = {
-    "store": "The store is not served. Keep what outlives a thread in a database of yours.",
-}
+NOT_SUPPORTED: dict[str, str] = {}
 """By subject; docs/reference/client-methods.md shows the reasons."""
 
-_ROUTES: dict[str, tuple[str, ...]] = {
-    "store": ("/store/{rest:path}",),
-}
+_ROUTES: dict[str, tuple[str, ...]] = {}
 
 router = APIRouter(tags=["not supported"], responses=ERRORS, include_in_schema=False)
 

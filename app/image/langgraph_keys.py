@@ -23,6 +23,7 @@ HONOURED = frozenset(
         "pip_config_file",
         "pip_installer",
         "python_version",
+        "store",
         "webhooks",
     }
 )
@@ -40,7 +41,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "node_version": ("graphs in JavaScript are not served", "Serve them with LangGraph's own server"),
     "priority": ("a run's priority is said by its request", NOT_HERE),
     "source": ("uv projects are not read", 'Name the project in dependencies, as ["."], in place of source'),
-    "store": ("graphs get no long-term store", NOT_HERE),
     "ui": ("components for a browser are not served", NOT_HERE),
     "ui_config": ("components for a browser are not served", NOT_HERE),
 }
@@ -50,7 +50,7 @@ IGNORED = frozenset({"_INTERNAL_docker_tag", "api_version"})
 """They choose a version of LangGraph's own server."""
 
 
-SERVED_OTHERWISE = frozenset({"auth", "checkpointer", "encryption", "http", "store"})
+SERVED_OTHERWISE = frozenset({"auth", "checkpointer", "encryption", "http"})
 """Keys whose absence changes what a client meets; the others say how an image is built."""
 
 

@@ -18,7 +18,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from app.observability.metrics import Metrics
 from app.observability.pool import MeasuredPool
 from app.runtime.problems import Unavailable
-from app.runtime.schema import NewerSchema, migrate
+from app.runtime.schema import UnusableSchema, migrate
+from app.runtime.store_vectors import prepare_vectors
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -92,10 +93,11 @@ async def _check(connection: AsyncConnection[DictRow]) -> None:
 class Database:
     """The pool and the state of its schema; opens also while PostgreSQL is away, and keeps trying."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, vector_dimensions: int | None = None) -> None:
         self.pool = create_pool(settings)
         self.pool.measure_with(metrics)
         self._connection_string = connection_string(settings)
+        self._vector_dimensions = vector_dimensions
         self._pending: str | None = "the schema has not been checked yet"
         self._preparing: asyncio.Task[None] | None = None
 
@@ -133,9 +135,11 @@ class Database:
         while True:
             try:
                 await migrate(self._connection_string)
-            except NewerSchema as newer:
-                self._pending = str(newer)
-                log.error("the database is of a newer version", extra={"fields": {"reason": str(newer)}})  # noqa: TRY400  no trace needed
+                if self._vector_dimensions:
+                    await prepare_vectors(self._connection_string, self._vector_dimensions)
+            except UnusableSchema as unusable:
+                self._pending = str(unusable)
+                log.error("the database cannot be used", extra={"fields": {"reason": str(unusable)}})  # noqa: TRY400  no trace needed
                 attempted.set()
                 return
             except (OperationalError, InsufficientPrivilege, OSError) as failure:

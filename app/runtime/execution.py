@@ -22,8 +22,10 @@ from app.runtime.graph_streams import INTERRUPT, parts_of
 from app.runtime.graphs import Graphs
 from app.runtime.problems import InvalidInput, LeaseLost
 from app.runtime.run import Claim, Outcome, RunRequest
+from app.runtime.store import Stores
 from app.runtime.stream_parts import EventMaker
 from app.runtime.threads import GRAPH_KEY
+from app.security.caller import Caller
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +47,9 @@ class Limits:
 class Executor:
     """Runs claims; what it raises of `PASSED_ON` is the worker's to handle."""
 
-    def __init__(self, saver: PooledSaver, graphs: Graphs, limits: Limits) -> None:
+    def __init__(self, saver: PooledSaver, stores: Stores, graphs: Graphs, limits: Limits) -> None:
         self._saver = saver
+        self._stores = stores
         self._graphs = graphs
         self._limits = limits
 
@@ -67,7 +70,8 @@ class Executor:
         config = self._config(claim)
         progress = _Progress()
         try:
-            async with self._graphs.open(claim.graph_id, config, self._saver) as graph:
+            store = self._stores.of(Caller(claim.tenant, claim.owner, frozenset()))
+            async with self._graphs.open(claim.graph_id, config, self._saver, store) as graph:
                 command = claim.request.command
                 given: Any = claim.request.input if command is None else as_langgraph(command)
                 if not claim.is_first:

@@ -124,7 +124,16 @@ def _add_import_paths(file: Path, dependencies: object) -> None:
 
 def _resolve(file: Path, name: str, entry: object) -> object:
     where = f"{file}: graphs.{name}={entry!r}"
-    target = cast("dict[str, object]", entry).get("path") if isinstance(entry, dict) else entry
+    value = load_object(file, where, cast("dict[str, object]", entry).get("path") if isinstance(entry, dict) else entry)
+    if not _is_graph(value) and not callable(value):
+        raise Refused(
+            f"{where}: is a {type(value).__name__}. Name a StateGraph, a compiled graph, or a function that makes one."
+        )
+    return value
+
+
+def load_object(file: Path, where: str, target: object) -> object:
+    """What the project calls by `target`; `where` says which key asks for it."""
     module_name, colon, attribute = target.rpartition(":") if isinstance(target, str) else ("", "", "")
     if not (module_name and colon and attribute):
         raise Refused(f"{where}: has to be 'path/to/file.py:variable' or 'package.module:variable'.")
@@ -140,14 +149,9 @@ def _resolve(file: Path, name: str, entry: object) -> object:
     except Exception as failure:
         raise Refused(f"{where}: its module fails when imported: {type(failure).__name__}: {failure}") from failure
     try:
-        value = getattr(module, attribute)
+        return getattr(module, attribute)
     except AttributeError:
         raise Refused(f"{where}: {module_name} has no variable {attribute!r}. Correct the name.") from None
-    if not _is_graph(value) and not callable(value):
-        raise Refused(
-            f"{where}: is a {type(value).__name__}. Name a StateGraph, a compiled graph, or a function that makes one."
-        )
-    return value
 
 
 def _import(file: Path, module_name: str) -> ModuleType:

@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.store.base import BaseStore
 
 from app.models.engine import Engine, ServiceContext
 from app.observability.graph_nodes import NodeObserver
@@ -49,14 +50,16 @@ class Graphs:
 
     @asynccontextmanager
     async def open(
-        self, name: str, config: RunnableConfig, saver: BaseCheckpointSaver[str]
+        self, name: str, config: RunnableConfig, saver: BaseCheckpointSaver[str], store: BaseStore | None = None
     ) -> AsyncGenerator[AnyGraph]:
-        """The graph with our saver, whichever it was compiled with."""
+        """The graph with our saver, whichever it was compiled with; and with a user's store, to run it."""
         self.require(name)
         async with self._sources[name].open(config) as graph:
             # Pregel.copy() drops the allowlist of the graph's own types, so a plain copy it is.
             bound = copy.copy(self._observer.observed(graph, name))
             bound.checkpointer = saver
+            if store:
+                bound.store = store
             yield bound
 
     def context(self, graph: AnyGraph, asked: dict[str, Any] | None) -> Any:

@@ -1,4 +1,4 @@
-"""Forgets what nobody needs any more: expired threads, old events and runs, checkpoints behind the newest."""
+"""Forgets what nobody needs any more: expired threads and items, old events, runs and webhooks, checkpoints behind the newest."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from psycopg_pool import PoolTimeout
 from app.runtime.checkpoints import PooledSaver
 from app.runtime.database import Pool
 from app.runtime.sessions import Sessions
-from app.tables import run_events, runs, sessions, threads
+from app.tables import run_events, runs, sessions, store_items, threads, webhooks
 from app.tables.runs import Connection
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 30.0
 BATCH = 200
+DEAD_WEBHOOK_SECONDS = 7 * 86_400  # for people to see what was given up, and why
 # One process sweeps at a time; the lock belongs to a transaction, so it also holds through a pooler.
 LOCK = 0x73776565_70696E67  # "sweeping"
 
@@ -64,11 +65,13 @@ class Sweeper:
             await self._saver.delete_threads(connection, expired)
             forgotten = await self._forget_runs(connection)
             await run_events.delete_old(connection, self._retention.event_seconds)
+            items = await store_items.delete_expired(connection, BATCH)
+            await webhooks.delete_dead(connection, DEAD_WEBHOOK_SECONDS, BATCH)
         pruned = await self._prune()
-        if expired or forgotten or pruned:
-            fields = {"threads": len(expired), "runs": forgotten, "pruned": pruned}
+        if expired or forgotten or pruned or items:
+            fields = {"threads": len(expired), "runs": forgotten, "pruned": pruned, "items": items}
             log.info("swept", extra={"fields": fields})
-        return max(len(expired), forgotten, pruned) >= BATCH
+        return max(len(expired), forgotten, pruned, items) >= BATCH
 
     async def _forget_runs(self, connection: Connection) -> int:
         seconds = self._retention.run_seconds

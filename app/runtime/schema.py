@@ -28,7 +28,11 @@ TABLE = """
 """
 
 
-class NewerSchema(Exception):
+class UnusableSchema(Exception):
+    """This code cannot work on the database as it is, however often it tries."""
+
+
+class NewerSchema(UnusableSchema):
     """The database was written by newer code, which this code could damage."""
 
 

@@ -24,6 +24,8 @@ from app.runtime.retention import Retention, Sweeper
 from app.runtime.run_queue import RunQueue
 from app.runtime.sampling import Sampler
 from app.runtime.signals import Signals
+from app.runtime.store import Stores
+from app.runtime.store_settings import Embedder, StoreSettings
 from app.runtime.streaming import EventLog
 from app.runtime.threads import Threads
 from app.runtime.user_data import UserData
@@ -53,6 +55,7 @@ class Service:
     threads: Threads
     queue: RunQueue
     crons: Crons
+    stores: Stores
     events: EventLog
     results: Results
     signals: Signals
@@ -75,16 +78,23 @@ class Service:
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, sources: Mapping[str, GraphSource], engine: Engine, metrics: Metrics, webhooks: WebhookPolicy
+    settings: Settings,
+    sources: Mapping[str, GraphSource],
+    engine: Engine,
+    metrics: Metrics,
+    webhooks: WebhookPolicy,
+    store: StoreSettings,
+    embedder: Embedder | None,
 ) -> AsyncGenerator[Service]:
     async with AsyncExitStack() as stack:
-        database = Database(settings, metrics)
+        database = Database(settings, metrics, embedder.dimensions if embedder else None)
         stack.push_async_callback(database.close)
         await database.open()
         signals = Signals(connection_string(settings, direct=True), settings.valkey())
         await signals.open()
         stack.push_async_callback(signals.close)
         saver = PooledSaver(database.pool)
+        stores = Stores(database.pool, store.time_to_live, embedder)
         graphs = Graphs(sources, engine, NodeObserver(metrics))
         events = EventLog(database.pool, signals, metrics)
         _background(stack, "sample", Sampler(database.pool, signals, metrics).sample_forever)
@@ -99,7 +109,7 @@ async def open_service(
         worker = None
         if settings.role != "api":
             limits = Limits(run_seconds=settings.run_timeout_seconds, recursion=settings.recursion_limit)
-            executor = Executor(saver, graphs, limits)
+            executor = Executor(saver, stores, graphs, limits)
             worker = Worker(database.pool, saver, executor, events, signals, metrics, settings.worker_slots)
             _background(stack, "write-events", events.write_forever)
             _background(stack, "keep-leases", worker.leases.keep_forever)
@@ -131,6 +141,7 @@ async def open_service(
             threads=threads,
             queue=queue,
             crons=Crons(database.pool, assistants, webhooks),
+            stores=stores,
             events=events,
             results=Results(database.pool, events, threads),
             signals=signals,

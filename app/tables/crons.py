@@ -165,8 +165,3 @@ async def try_again(connection: Connection, cron_id: UUID, attempt_at: datetime,
     """The same firing, later."""
     query = "UPDATE crons SET attempt_at = %s, attempts = attempts + 1, problem = %s WHERE cron_id = %s"
     await connection.execute(query, (attempt_at, Jsonb(problem), cron_id))
-
-
-async def delete_of(connection: Connection, caller: Caller) -> int:
-    """All that a user has."""
-    return (await connection.execute(f"DELETE FROM crons WHERE {OWNED}".encode(), caller.owns)).rowcount  # noqa: S608  a constant

@@ -11,8 +11,6 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from app.security.caller import OWNED, Caller
-
 Connection = AsyncConnection[DictRow]
 
 
@@ -79,8 +77,3 @@ async def delete_dead(connection: Connection, seconds: float, limit: int) -> int
 async def delete_of_threads(connection: Connection, thread_ids: Sequence[str]) -> None:
     """What it holds of threads that a user deletes; they are the caller's."""
     await connection.execute("DELETE FROM webhooks WHERE thread_id = ANY(%s)", (list(thread_ids),))
-
-
-async def delete_of(connection: Connection, caller: Caller) -> int:
-    """All that a user has."""
-    return (await connection.execute(f"DELETE FROM webhooks WHERE {OWNED}".encode(), caller.owns)).rowcount  # noqa: S608  a constant

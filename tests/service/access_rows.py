@@ -38,6 +38,7 @@ OPEN = frozenset({"GET /health", "GET /ready", "GET /metrics", "GET /ok"})
 RUN: dict[str, Any] = {"assistant_id": "stepwise", "input": {"steps": []}}
 DELAYED = {"thread_id": "{delayed_thread_id}", "run_id": "{delayed_run_id}"}
 CRON: dict[str, Any] = {"assistant_id": "stepwise", "schedule": "0 0 1 1 *"}
+ITEM: dict[str, Any] = {"namespace": ["a"], "key": "k"}
 
 ROWS: dict[str, Row] = {
     # FastAPI's own
@@ -103,6 +104,12 @@ ROWS: dict[str, Row] = {
     "POST /runs/crons/count": _own("read", body={}),
     "PATCH /runs/crons/{cron_id}": Row("run", body={"enabled": False}),
     "DELETE /runs/crons/{cron_id}": Row("run", status=204),
+    # store
+    "PUT /store/items": _own("run", status=204, body={**ITEM, "value": {}}),
+    "GET /store/items": _own("read", query={"namespace": "a", "key": "k"}),
+    "DELETE /store/items": _own("run", status=204, body=ITEM),
+    "POST /store/items/search": _own("read", body={}),
+    "POST /store/namespaces": _own("read", body={}),
     # administrators
     "GET /admin/users/{user}/threads": Row(
         "admin", path={"user": "ada"}, query={"limit": "1000"}, others="tenant", finds="thread_id"
@@ -111,6 +118,3 @@ ROWS: dict[str, Row] = {
     "POST /admin/users/{user}/end": _own("admin", body={}, path={"user": "nobody"}),
     "DELETE /admin/users/{user}": _own("admin", path={"user": "nobody"}),
 }
-
-for _method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-    ROWS[f"{_method} /store/{{rest:path}}"] = _own("read", status=501, path={"rest:path": "x"})

@@ -148,3 +148,9 @@ def test_claims_of_one_token_are_not_those_of_the_next(access: Access) -> None:
     for _ in range(2):
         assert access.client.get(f"/threads/{thread_id}", headers=bearer(first)).status_code == 200
         assert access.client.get(f"/threads/{thread_id}", headers=bearer(second)).status_code == 404
+
+
+def test_a_service_with_sign_in_tells_no_webhook_on_its_own_machine(access: Access) -> None:
+    body = {**RUN, "webhook": "http://127.0.0.1:9/runs"}
+    refused = access.client.post("/runs", json=body, headers=bearer(access.token()))
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "webhook")

@@ -172,7 +172,6 @@ def test_a_module_that_fails_or_misses_a_package_says_which(tmp_path: Path) -> N
         ('{"graphs": {"g": "./x.py:y"}, "env": {"": 1}}', "env.=1: not a variable"),
         ('{"graphs": {"g": "./x.py:y"}, "env": {"A": "\\u0000"}}', "env.A="),
         ('{"graphs": {"g": "./x.py:y"}, "auth": {"path": "./auth.py:auth"}}', "auth: this service would leave"),
-        ('{"graphs": {"g": "./x.py:y"}, "store": {"ttl": {}, "index": {"dims": 3}}}', "store: graphs get no"),
         ('{"graphs": {"g": "./x.py:y"}, "dependencies": "."}', "has to be a list"),
         ('{"graphs": {"g": "./x.py:y"}, "dependencies": ["./missing"]}', "is not a directory"),
         ("[" * 100_000, "is not JSON"),

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
-from tests.service.client_methods.registry import not_supported, works
+from tests.service.client_methods.registry import works
 from tests.service.sdk import Sdk, new_thread
 
 NEW_YEAR = "0 0 1 1 *"
@@ -54,8 +55,42 @@ async def count_crons(sdk: Sdk) -> None:
     assert await sdk.crons.count(metadata={"of": "the table"}) == before + 1
 
 
-not_supported("store.put_item", "store", ["a"], key="k", value={})
-not_supported("store.get_item", "store", ["a"], key="k")
-not_supported("store.delete_item", "store", ["a"], key="k")
-not_supported("store.search_items", "store", ["a"])
-not_supported("store.list_namespaces", "store")
+async def _kept(sdk: Sdk, key: str) -> tuple[list[str], dict[str, Any]]:
+    namespace = ["table", uuid4().hex]
+    await sdk.store.put_item(namespace, key=key, value={"colour": "red"})
+    return namespace, await sdk.store.get_item(namespace, key=key)
+
+
+@works("store.put_item")
+async def put_item(sdk: Sdk) -> None:
+    namespace, first = await _kept(sdk, "a")
+    await sdk.store.put_item(namespace, key="a", value={"colour": "blue"}, ttl=5)
+    second = await sdk.store.get_item(namespace, key="a")
+    assert (second["value"], second["created_at"]) == ({"colour": "blue"}, first["created_at"])
+
+
+@works("store.get_item")
+async def get_item(sdk: Sdk) -> None:
+    namespace, item = await _kept(sdk, "a")
+    assert (item["namespace"], item["key"], item["value"]) == (namespace, "a", {"colour": "red"})
+    assert await sdk.store.get_item(namespace, key="b") is None
+
+
+@works("store.delete_item")
+async def delete_item(sdk: Sdk) -> None:
+    namespace, _ = await _kept(sdk, "a")
+    await sdk.store.delete_item(namespace, key="a")
+    assert await sdk.store.get_item(namespace, key="a") is None
+
+
+@works("store.search_items")
+async def search_items(sdk: Sdk) -> None:
+    namespace, item = await _kept(sdk, "a")
+    found = await sdk.store.search_items(namespace, filter={"colour": "red"})
+    assert found == {"items": [{**item, "score": None}]}
+
+
+@works("store.list_namespaces")
+async def list_namespaces(sdk: Sdk) -> None:
+    namespace, _ = await _kept(sdk, "a")
+    assert await sdk.store.list_namespaces(prefix=["table"], suffix=namespace[1:]) == {"namespaces": [namespace]}
