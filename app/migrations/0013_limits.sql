@@ -32,7 +32,7 @@ CREATE TABLE audit_subjects (
     PRIMARY KEY (tenant, owner)
 );
 
--- Where the service's role exists before its tables do; app/tables/audit.py has the same for who makes roles later.
+-- app/database_init makes the service's role before its tables; a laptop has none.
 DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'agent_app') THEN
         REVOKE ALL ON audit_log FROM agent_app;

@@ -14,9 +14,6 @@ from psycopg.rows import DictRow
 from app.security.audit_chain import Entry, Head, Row
 from app.security.caller import OWNED, Caller
 
-GRANTS = "REVOKE ALL ON audit_log FROM agent_app; GRANT SELECT, INSERT ON audit_log TO agent_app"
-"""What the service's role may do, for whoever grants it its tables; migration 0013 has the same."""
-
 MOST_ANCHORED = 100
 FETCH = 1000
 

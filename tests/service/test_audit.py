@@ -7,17 +7,14 @@ import json
 from pathlib import Path
 from typing import Any, LiteralString
 
-import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from psycopg.errors import InsufficientPrivilege
 
 from app.api.application import PUBLIC
 from app.api.audit import action_of
 from app.security.caller import ALL_SCOPES, Caller
 from app.settings import Settings
-from app.tables.audit import GRANTS
 from tests.service.application import STEPWISE
 from tests.service.callers import USER, opened
 from tests.service.processes import Services
@@ -124,28 +121,6 @@ async def test_a_later_chain_holds_where_the_earlier_one_ended(settings: Setting
         await execute(app, "DELETE FROM audit_log WHERE chain = (SELECT min(chain) FROM audit_log) AND number = 2")
     code, said = verified(settings, folder)
     assert (code, f"chain {first}, row 2: is missing" in said) == (4, True)
-
-
-async def test_the_services_role_can_add_rows_and_cannot_change_or_remove_them(settings: Settings) -> None:
-    url = settings.database_url.get_secret_value() if settings.database_url else ""
-    async with opened(settings):
-        pass  # the schema
-    forbidden: tuple[LiteralString, ...] = (
-        "UPDATE audit_log SET status = 1",
-        "DELETE FROM audit_log",
-        "TRUNCATE audit_log",
-    )
-    # The role belongs to the whole server, which other tests share: it goes with this transaction.
-    with psycopg.connect(url, autocommit=True) as connection, connection.transaction(force_rollback=True):
-        connection.execute("CREATE ROLE agent_app; GRANT ALL ON ALL TABLES IN SCHEMA public TO agent_app")
-        connection.execute(GRANTS)
-        connection.execute("SET LOCAL ROLE agent_app")
-        connection.execute(
-            "INSERT INTO audit_log VALUES ('c', 1, now(), '', NULL, NULL, 'read', 'x', NULL, NULL, 200, '')"
-        )
-        for statement in forbidden:
-            with pytest.raises(InsufficientPrivilege), connection.transaction():
-                connection.execute(statement)
 
 
 def test_every_route_of_a_scope_has_an_action() -> None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import botocore.session
 import psycopg
@@ -116,6 +116,24 @@ async def test_after_both_jobs_the_service_serves_as_a_role_that_cannot_change_t
         connection.execute("DROP TABLE runs")
     with psycopg.connect(app) as connection, pytest.raises(InsufficientPrivilege):
         connection.execute("CREATE TABLE mine (id int)")
+
+
+async def test_the_services_role_adds_to_the_audit_log_and_cannot_change_or_remove_what_is_there(place: Place) -> None:
+    assert place.init() == 0
+    await migrate(lambda: place.as_role(roles.MIGRATE))
+    forbidden: tuple[LiteralString, ...] = (
+        "UPDATE audit_log SET status = 1",
+        "DELETE FROM audit_log",
+        "TRUNCATE audit_log",
+    )
+    with psycopg.connect(place.as_role(roles.APP), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO audit_log VALUES ('c', 1, now(), '', NULL, NULL, 'read', 'x', NULL, NULL, 200, '')"
+        )
+        for statement in forbidden:
+            with pytest.raises(InsufficientPrivilege):
+                connection.execute(statement)
+        assert connection.execute("SELECT count(*) FROM audit_log").fetchone() == (1,)
 
 
 async def test_who_reads_for_backups_sees_every_table_and_changes_none(place: Place) -> None:
