@@ -17,7 +17,7 @@ from rich.table import Table
 from infra.compatibility import ending_soon, out_of_support
 from infra.settings import Settings
 from infra.versions import ADD_ONS, unverified
-from stacks import offers
+from stacks import offers, standing
 from stacks.account import Account, aws_errors, open_account
 from stacks.configuration import read_settings
 from stacks.findings import FAIL, PASS, UNSEEN, WARN, Finding
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     settings = read_settings(chosen.stack)
     found = [Finding("settings", PASS, f"Pulumi.{chosen.stack}.yaml keeps every rule")]
     on = chosen.on or datetime.now(UTC).date()
-    found += [*support(settings, on), promise(settings, on)]
+    found += [*support(settings, on), promise(settings, on), *standing.budget(settings, chosen.stack, on)]
     found += _online(settings, chosen.stack, chosen.profile, offline=chosen.offline)
     _print(found, as_json=chosen.json)
     bad = {FAIL, UNSEEN} if chosen.strict else {FAIL}
@@ -128,6 +128,10 @@ def _online(settings: Settings, stack: str, profile: str | None, *, offline: boo
             found += access(account, settings)
         with aws_errors("asking EC2 for zones and instance types"):
             found += [*offers.zones(ec2, settings), *offers.instance_types(ec2, settings)]
+        with aws_errors("asking ECR, RDS and CloudWatch for what stands"):
+            found.append(standing.image(account.session.client("ecr"), settings))
+            found.append(standing.backups(account.session.client("rds"), settings, datetime.now(UTC)))
+            found.append(standing.alarms(account.session.client("cloudwatch"), settings))
         found += mounted(account.session.client("secretsmanager"), settings, stack)
         with aws_errors("asking EKS for add-on versions"):
             found += offers.add_ons(eks, settings.cluster.version, tuple(ADD_ONS.values()))

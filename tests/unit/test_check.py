@@ -33,6 +33,8 @@ def test_offline_says_what_it_could_not_check_and_names_the_unverified_pins(caps
         "settings": "pass",
         "version support": "pass",
         "support promise": "pass",
+        "budget": "pass",
+        "prices": "could not check",
         "AWS": "could not check",
     }
 
