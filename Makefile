@@ -13,7 +13,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down preview serve image tools test test-quick check bench soak lock pin policy review pipeline deploy-plan deploy-apply
+.PHONY: help setup up down preview serve image tools test test-quick check bench soak lock pin policy cost review pipeline deploy-plan deploy-apply
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ deploy-apply: $(READY) ## Apply the plan in build/plan if nothing changed, then 
 	@$(RUN) stacks.delivery apply --stack '$(STACK)' --plan build/plan/plan.json --url '$(URL)' --watch '$(WATCH)' \
 		--digest '$(or $(DIGEST),$(shell cat build/plan/digest 2>/dev/null))' $(if $(IMAGE),--image '$(IMAGE)')
 
+cost: $(READY) ## Estimate what STACK costs a month, in process and without any cloud
+	@$(RUN) stacks.cost --stack '$(STACK)'
+
 serve: $(READY) ## Run the service in the foreground on PORT
 	@$(RUN) app serve --port '$(PORT)'
 
@@ -65,11 +68,12 @@ test: $(READY) ## Run every tier of tests that this machine can run, and say whi
 test-quick: $(READY) ## Run the tests that need Python packages only
 	@$(RUN) tools.tiers --quick
 
-check: $(READY) ## Lint, formatting, types and workflows
+check: $(READY) ## Lint, formatting, types, workflows, and the age of the price table
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) basedpyright
 	@$(RUN) tools.workflows
+	@$(RUN) stacks.cost prices
 
 bench: $(READY) ## Measure: the preview against the engine's, and the service against a plain handler
 	@$(RUN) tests.bench

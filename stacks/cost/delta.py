@@ -49,7 +49,7 @@ class Delta:
 class Gate:
     """What may be spent: a month in all, and by one change. ``override`` is the reason that somebody stated."""
 
-    budget: Decimal
+    budget: Decimal | None
     most_added: Decimal | None = None
     override: str = ""
 
@@ -73,10 +73,10 @@ def refusals(gate: Gate, after: Estimate | None, delta: Delta | None) -> list[st
     """Why a change may not be applied; nothing where it may. What is missing counts against it."""
     if gate.override.strip():
         return []
-    if after is None:
-        return ["there is no estimate: nothing shows that the budget holds"]
+    if after is None or not after.lines:
+        return ["there is no estimate, or nothing in it: nothing shows that the budget holds"]
     found: list[str] = []
-    if after.total.expected > gate.budget:
+    if gate.budget is not None and after.total.expected > gate.budget:
         over = f"{dollars(after.total.expected)} a month exceeds the budget of {dollars(gate.budget)}"
         found.append(f"{over}. Raise budget.monthlyUsd, or spend less.")
     if gate.most_added is not None:

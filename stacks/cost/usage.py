@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -18,8 +18,13 @@ FOLDER = Path(__file__).resolve().parent / "usage"
 
 def _range(value: object) -> Range:
     """A number, or a mapping of low, expected and high."""
-    if isinstance(value, Range):
-        return value
+    try:
+        return value if isinstance(value, Range) else _read_range(value)
+    except InvalidOperation:
+        raise ValueError("give a number, or low, expected and high") from None
+
+
+def _read_range(value: object) -> Range:
     if isinstance(value, dict):
         given = cast("dict[str, object]", value)
         if set(given) != {"low", "expected", "high"}:

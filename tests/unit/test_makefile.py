@@ -24,6 +24,7 @@ TARGETS = [
     "lock",
     "pin",
     "policy",
+    "cost",
     "review",
     "pipeline",
     "deploy-plan",
