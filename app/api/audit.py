@@ -95,7 +95,9 @@ def action_of(scope: Scope, status: int) -> Action | None:
         return "delete"
     if needs == "admin":
         return "export" if path.endswith("/export") else "admin"
-    begins = path.startswith(("/runs", "/workflow")) or path.endswith(("/runs", "/runs/wait", "/runs/stream"))
+    begins = path.startswith(("/runs", "/workflow")) or path.endswith(
+        ("/runs", "/runs/wait", "/runs/stream", "/commands")
+    )
     return "run" if begins and not path.endswith("/cancel") and "/crons" not in path else "change"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -105,13 +105,18 @@ def problem_response(problem: Problem) -> JSONResponse:
 def _invalid(_: Request, failure: Exception) -> JSONResponse:
     assert isinstance(failure, RequestValidationError)  # noqa: S101  as above
     error: dict[str, Any] = failure.errors()[0]
-    path = [str(part) for part in error["loc"]]
-    # loc begins with where it was looked for: body, path or query; a part with a bracket names a type, not a key.
-    field = ".".join(part for part in path[1:] if "[" not in part) or path[0]
     if error["type"] == "json_invalid":
         return error_response(422, "invalid_json", f"The body is not JSON: {error['ctx']['error']}.", "body")
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return error_response(422, "invalid_request", f"{field}: {message}.", field)
+    where, *path = error["loc"]  # body, path or query
+    field, message = fault(path, error["msg"], where)
+    return error_response(422, "invalid_request", message, field)
+
+
+def fault(path: Sequence[int | str], said: str, where: str) -> tuple[str, str]:
+    """The field that pydantic found wrong, and the message about it."""
+    # A part with a bracket names a type, not a key.
+    field = ".".join(str(part) for part in path if "[" not in str(part)) or where
+    return field, f"{field}: {said.removeprefix('Value error, ')}."
 
 
 def _http(_: Request, failure: Exception) -> JSONResponse:

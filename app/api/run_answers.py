@@ -171,17 +171,17 @@ async def _frames(
                     yield _gap(next_id, item.id - 1)
                 next_id = item.id + 1
                 if modes is None or item.event.partition("|")[0].partition("/")[0] in modes:
-                    yield _frame(item.event, item.data, item.id)
+                    yield frame(item.event, item.data, str(item.id))
             else:
                 if next_id == after + 1 and not await service.events.kept(run_id):
                     yield _gap(next_id, None)
                 if item.error:
-                    yield _frame("error", to_json(item.error))
-                yield _frame("end", b"null")
+                    yield frame("error", to_json(item.error))
+                yield frame("end", b"null")
                 return
         raise HandedOver(f"This process stops. Ask another for the events of run {run_id} after {next_id - 1}.")
     except UnknownRun:
-        yield _frame("error", to_json(TAKEN_BACK))
+        yield frame("error", to_json(TAKEN_BACK))
     finally:
         metrics.streams_open.dec()
 
@@ -221,11 +221,11 @@ def body_of(result: Result) -> Any:
     return {"__error__": result.error} if result.error else result.values
 
 
-def _frame(event: str, data: bytes, event_id: int | None = None) -> bytes:
-    first = b"" if event_id is None else b"id: %d\n" % event_id
+def frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
+    first = b"" if event_id is None else b"id: %s\n" % event_id.encode()
     return first + b"event: %s\ndata: %s\n\n" % (event.encode(), data)
 
 
 def _gap(first: int, last: int | None) -> bytes:
     """Events that are not kept any more, or never were; an unknown number of them when `last` is null."""
-    return _frame("gap", orjson.dumps({"from": first, "to": last}))
+    return frame("gap", orjson.dumps({"from": first, "to": last}))

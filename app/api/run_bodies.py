@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID, uuid4
 
 import orjson
@@ -79,6 +79,8 @@ class RunConfig(SdkBody):
 class RunBody(SdkBody):
     """A run to start."""
 
+    for_protocol: ClassVar[bool] = False  # else it shows what that tells of, whatever its modes
+
     assistant_id: str = Field(min_length=1, max_length=256, description="A graph's name, or an assistant's id.")
     input: JsonObject | None = None
     command: Command | None = None
@@ -137,6 +139,7 @@ class RunBody(SdkBody):
             checkpoint=self.checkpoint_address() or None,
             stream_modes=tuple(self.stream_mode),
             subgraphs=self.stream_subgraphs,
+            protocol=self.for_protocol,
             interrupt_before=self.interrupt_before,
             interrupt_after=self.interrupt_after,
             durability=self.durability,

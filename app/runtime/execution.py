@@ -23,7 +23,7 @@ from app.runtime.graphs import Graphs
 from app.runtime.problems import InvalidInput, LeaseLost
 from app.runtime.run import Claim, Outcome, RunRequest
 from app.runtime.store import Stores
-from app.runtime.stream_parts import EventMaker
+from app.runtime.stream_parts import event_maker
 from app.runtime.threads import GRAPH_KEY
 from app.security.caller import Caller
 
@@ -107,7 +107,7 @@ class Executor:
         progress: _Progress,
     ) -> Outcome:
         request = claim.request
-        maker = EventMaker(request.stream_modes) if claim.recorded else None
+        maker = event_maker(request.stream_modes, protocol=request.protocol) if claim.recorded else None
         # Else LangGraph hands over what a step showed only after it has stored the step.
         graph.stream_eager = claim.recorded
         values: Any = None

@@ -1,4 +1,4 @@
-"""The parts of a graph's stream as (namespace, mode, content), in whichever of LangGraph's two ways they come."""
+"""The parts of a graph's stream as (namespace, mode, content), in whichever of LangGraph's three ways they come."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
+from langgraph._internal._constants import (
+    CONFIG_KEY_STREAM_MESSAGES_V2,  # no public name; Pregel.astream_events sets it
+)
 from langgraph.runtime import RunControl
 
 from app.runtime.graph_config import AnyGraph
 from app.runtime.run import RunRequest
-from app.runtime.stream_parts import EVENTS, graph_modes
+from app.runtime.stream_parts import EVENTS, PROTOCOL_MODES, graph_modes
 
 INTERRUPT = "__interrupt__"
 Part = tuple[tuple[str, ...], str, Any]
@@ -30,13 +33,18 @@ def parts_of(
     wanted = request.stream_modes if recorded else ()
     options: dict[str, Any] = {
         "context": context,
-        "stream_mode": graph_modes(wanted),
-        "subgraphs": request.subgraphs,
+        "stream_mode": list(PROTOCOL_MODES) if request.protocol else graph_modes(wanted),
+        "subgraphs": request.subgraphs or request.protocol,
         "interrupt_before": request.interrupt_before,
         "interrupt_after": request.interrupt_after,
         "durability": request.durability,
         "control": control,
     }
+    if request.protocol:
+        configurable = {**config.get("configurable", {}), CONFIG_KEY_STREAM_MESSAGES_V2: True}
+        return _of_second_version(
+            graph.astream(given, {**config, "configurable": configurable}, **options, version="v2")
+        )
     if EVENTS in wanted:
         events = cast("AsyncIterator[Any]", graph.astream_events(given, config, **options))
         return _with_events(events, subgraphs=request.subgraphs)
@@ -46,6 +54,15 @@ def parts_of(
 async def _of_first_version(stream: AsyncIterator[Any], *, subgraphs: bool) -> AsyncGenerator[Part]:
     async for chunk in stream:
         yield _part(chunk, subgraphs=subgraphs)
+
+
+async def _of_second_version(stream: AsyncIterator[Any]) -> AsyncGenerator[Part]:
+    """Which has questions beside the values, where the first has them among them."""
+    async for chunk in stream:
+        content = chunk["data"]
+        if chunk.get("interrupts") and isinstance(content, dict):
+            content = {**cast("dict[str, Any]", content), INTERRUPT: tuple(chunk["interrupts"])}
+        yield tuple(chunk["ns"]), chunk["type"], content
 
 
 async def _with_events(stream: AsyncIterator[Any], *, subgraphs: bool) -> AsyncGenerator[Part]:

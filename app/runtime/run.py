@@ -38,6 +38,7 @@ class RunRequest:
     checkpoint: dict[str, Any] | None = None  # where to begin, when not at the thread's newest
     stream_modes: tuple[str, ...] = ("values",)
     subgraphs: bool = False
+    protocol: bool = False  # shows what the event streaming protocol tells of, whatever the modes
     interrupt_before: list[str] | Literal["*"] | None = None
     interrupt_after: list[str] | Literal["*"] | None = None
     durability: Durability = "sync"
@@ -104,6 +105,7 @@ class Run:
     """A run as its row shows it to callers."""
 
     run_id: UUID
+    number: int  # the order of acceptance
     thread_id: str
     graph_id: str
     assistant_id: str

@@ -30,6 +30,7 @@ from app.runtime.problems import (
 )
 from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run
 from app.runtime.signals import Signals
+from app.runtime.thread_streams import ThreadWatch
 from app.runtime.topics import ATTENTION, WORK, changed
 from app.runtime.webhook_policy import WebhookPolicy
 from app.runtime.worker import Worker
@@ -105,6 +106,7 @@ class RunQueue:
         self._signals = signals
         self._worker = worker
         self._most_pending = most_pending
+        self.watch = ThreadWatch(signals)
         self._webhooks = webhooks
         self._quota = RunQuota(most_of_user)
         self._draining = draining
@@ -155,7 +157,7 @@ class RunQueue:
             if worker and reserved and not claimed:
                 worker.free()
         ending = worker.begin(_claim(run, new), asked_at) if claimed and worker else None
-        self._tell(cancelled, work=not claimed)
+        self._tell(new.thread_id, cancelled, work=not claimed)
         return Accepted(run, ending=ending)
 
     async def accept_within(self, connection: Connection, new: NewRun) -> Callable[[], None]:
@@ -165,11 +167,12 @@ class RunQueue:
         with suppress(UniqueViolation), self._quota.accepting(new.caller, new.run_id) as room:
             async with connection.transaction():
                 await self._insert(connection, replace(new, room=room), b"", None, cancelled)
-        return lambda: self._tell(cancelled, work=True)
+        return lambda: self._tell(new.thread_id, cancelled, work=True)
 
-    def _tell(self, cancelled: _Cancelled, *, work: bool) -> None:
+    def _tell(self, thread_id: str, cancelled: _Cancelled, *, work: bool) -> None:
         if work:
             self._signals.publish(WORK)
+        self.watch.changed(thread_id)
         if cancelled.run_ids:
             self._signals.publish(ATTENTION, *(changed(run_id) for run_id in cancelled.run_ids))
 

@@ -27,6 +27,7 @@ from app.runtime.signals import Signals
 from app.runtime.store import Stores
 from app.runtime.store_settings import Embedder, StoreSettings
 from app.runtime.streaming import EventLog
+from app.runtime.thread_streams import ThreadStreams
 from app.runtime.threads import Threads
 from app.runtime.user_data import UserData
 from app.runtime.webhook_delivery import Courier
@@ -57,6 +58,7 @@ class Service:
     crons: Crons
     stores: Stores
     events: EventLog
+    thread_streams: ThreadStreams
     results: Results
     signals: Signals
     audit: Audit
@@ -129,6 +131,7 @@ async def open_service(
             webhooks=webhooks,
             draining=draining,
         )
+        _background(stack, "watch-threads", queue.watch.attend_forever)
         if worker:
             _background(stack, "fire-crons", Scheduler(database.pool, queue, assistants, metrics).fire_forever)
             courier = await stack.enter_async_context(Courier(webhooks, settings.webhook_secret_file))
@@ -143,6 +146,7 @@ async def open_service(
             crons=Crons(database.pool, assistants, webhooks),
             stores=stores,
             events=events,
+            thread_streams=ThreadStreams(database.pool, events, queue.watch),
             results=Results(database.pool, events, threads),
             signals=signals,
             audit=audit,

@@ -7,6 +7,9 @@ from typing import Any, cast
 
 import orjson
 import pydantic_core
+from langchain_core.language_models._compat_bridge import (
+    message_to_events,  # LangGraph's own way, without a public name
+)
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 
 # What a client may ask for, and the mode of LangGraph that gives it.
@@ -24,6 +27,10 @@ MODES = {
 
 EVENTS = "events"
 """LangChain's events of everything in the graph, which are no mode of LangGraph's."""
+
+
+PROTOCOL_MODES = ("values", "updates", "messages", "tools", "custom", "tasks", "checkpoints")
+"""What a run shows that is followed by the event streaming protocol (the SDK's threads.stream)."""
 
 
 def graph_modes(wanted: Sequence[str]) -> list[str]:
@@ -91,6 +98,54 @@ class EventMaker:
             else:
                 self._joined[key] = message
                 yield "messages/complete" + suffix, to_json([message])
+
+
+class ProtocolEventMaker:
+    """Makes the events of a run for the protocol, which tells of messages part by part."""
+
+    def __init__(self) -> None:
+        self._message_ids: dict[str, str] = {}
+
+    def events(self, namespace: tuple[str, ...], mode: str, part: Any) -> Iterator[tuple[str, bytes]]:
+        suffix = _suffix(namespace)
+        if mode == "checkpoints":
+            yield mode + suffix, to_json(_checkpoint(part))
+        elif mode == "messages":
+            for data in self._message_parts(*cast("tuple[Any, dict[str, Any]]", part)):
+                yield mode + suffix, to_json(data)
+        else:
+            yield mode + suffix, to_json(part)
+
+    def _message_parts(self, content: Any, metadata: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Each with its message's id: of several models that talk at once, the SDK finds whose part it is by that."""
+        whole = isinstance(content, BaseMessage)
+        for part in message_to_events(content, message_id=content.id) if whole else (content,):
+            data = dict(cast("Mapping[str, Any]", part))
+            run = "" if whole else str(metadata.get("run_id", ""))
+            if data.get("event") == "message-start":
+                self._message_ids[run] = str(data.get("id") or data.get("message_id") or run)
+                data["metadata"] = {**(data.get("metadata") or {}), "langgraph_node": metadata.get("langgraph_node")}
+            yield data | {"id": self._message_ids.get(run, run)}
+
+
+def event_maker(wanted: Sequence[str], *, protocol: bool) -> EventMaker | ProtocolEventMaker:
+    return ProtocolEventMaker() if protocol else EventMaker(wanted)
+
+
+def _checkpoint(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The protocol has the address alone: the values are in other events."""
+    metadata = cast("dict[str, Any]", part.get("metadata") or {})
+    checkpoint: dict[str, Any] = {
+        "id": _id_of(part.get("config")),
+        "step": metadata.get("step"),
+        "source": metadata.get("source"),
+    }
+    parent_id = _id_of(part.get("parent_config"))
+    return checkpoint | ({"parent_id": parent_id} if parent_id else {})
+
+
+def _id_of(config: Any) -> str | None:
+    return config["configurable"].get("checkpoint_id") if config else None
 
 
 def _suffix(namespace: tuple[str, ...]) -> str:

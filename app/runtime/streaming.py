@@ -183,6 +183,10 @@ class EventLog:
                 except TimeoutError:
                     yield None
 
+    @property
+    def left(self) -> bool:
+        return self._left
+
     def leave(self) -> None:
         """Ends every stream here, after its last event that is committed."""
         self._left = True

@@ -28,7 +28,7 @@ from app.runtime.problems import (
 )
 from app.runtime.signals import Signals
 from app.runtime.stream_parts import contains, to_json
-from app.runtime.topics import ATTENTION, changed
+from app.runtime.topics import ATTENTION, changed, thread_changed
 from app.security.audit import note
 from app.security.caller import Caller
 from app.tables import runs, threads, webhooks
@@ -245,7 +245,8 @@ class Threads:
             now = await graph.aget_state(thread_config(thread_id))
             status = "interrupted" if now.next else "idle"
             await threads.set_status(connection, thread_id, status, [item.id for item in now.interrupts])
-            return dict(head.get("configurable", {}))
+        self._signals.publish(thread_changed(thread_id))
+        return dict(head.get("configurable", {}))
 
     async def roll_back(self, caller: Caller, thread_id: str, checkpoint_id: str) -> StateSnapshot:
         """Makes an earlier checkpoint the newest one; the history keeps all that came after it."""

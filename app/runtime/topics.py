@@ -14,3 +14,12 @@ ATTENTION = "attention"
 def changed(run_id: UUID) -> str:
     """The run has new events, has ended, or was given back."""
     return f"run:{run_id}"
+
+
+THREADS = "threads"
+"""A process follows threads, and wants to be told of the runs that others accept."""
+
+
+def thread_changed(thread_id: str) -> str:
+    """A run was accepted on the thread, or its state changed by hand."""
+    return f"thread:{thread_id}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from app.security.caller import OWNED, Caller
 Connection = AsyncConnection[DictRow]
 
 COLUMNS = (
-    "run_id, thread_id, graph_id, assistant_id, status, metadata, strategy, priority, recorded,"
+    "run_id, number, thread_id, graph_id, assistant_id, status, metadata, strategy, priority, recorded,"
     " fence, failures, dead_letter, error, request, created_at, updated_at"
 )
 
@@ -262,6 +263,44 @@ async def of_thread(
     values = {"thread_id": thread_id, "status": status, "statuses": statuses, "limit": limit, "offset": offset}
     cursor = await connection.execute(query, {**values, **caller.owns})
     return [_run(row) for row in await cursor.fetchall()]
+
+
+async def first_from(connection: Connection, caller: Caller, thread_id: str, number: int) -> Run | None:
+    """The thread's first run of that number or a higher one."""
+    query = f"""
+        SELECT {COLUMNS} FROM runs WHERE thread_id = %(thread_id)s AND number >= %(number)s AND {OWNED}
+        ORDER BY number LIMIT 1
+    """  # noqa: S608  constants
+    values = {"thread_id": thread_id, "number": number, **caller.owns}
+    row = await (await connection.execute(query.encode(), values)).fetchone()
+    return _run(row) if row else None
+
+
+@dataclass(frozen=True)
+class LateRun:
+    """A run as those see it who begin to follow its thread."""
+
+    run: Run
+    end_told: bool
+    just_begun: bool
+
+
+async def late(connection: Connection, caller: Caller, thread_id: str, seconds: float) -> list[LateRun]:
+    """The thread's runs that have not ended or were accepted so short a time ago, and the newest; oldest first."""
+    query = f"""
+        SELECT {COLUMNS}, end_told, created_at > now() - make_interval(secs => %(seconds)s) AS just_begun FROM runs
+        WHERE thread_id = %(thread_id)s AND {OWNED} AND (
+            status IN ('pending', 'running') OR created_at > now() - make_interval(secs => %(seconds)s)
+            OR number = (SELECT max(number) FROM runs WHERE thread_id = %(thread_id)s))
+        ORDER BY number
+    """  # noqa: S608  constants
+    values = {"thread_id": thread_id, "seconds": seconds, **caller.owns}
+    rows = await (await connection.execute(query.encode(), values)).fetchall()
+    return [LateRun(_run(row), row["end_told"], row["just_begun"]) for row in rows]
+
+
+async def mark_end_told(connection: Connection, run_id: UUID) -> None:
+    await connection.execute("UPDATE runs SET end_told = true WHERE run_id = %s", (run_id,))
 
 
 async def unended(connection: Connection, thread_id: str) -> list[Run]:

@@ -25,6 +25,7 @@ class Row:
     query: dict[str, str] = field(default_factory=dict[str, str])
     path: dict[str, str] = field(default_factory=dict[str, str])  # parameters that are nobody's
     others: Literal["unknown", "own", "tenant"] = "unknown"
+    lasts: bool = False  # its answer has no end
     finds: str | None = None  # the owner's answer names this thing of the owner's
 
 
@@ -90,6 +91,10 @@ ROWS: dict[str, Row] = {
     "GET /threads/{thread_id}/runs/{run_id}/stream": Row("read"),
     "POST /threads/{thread_id}/runs/{run_id}/cancel": Row("run", status=202, path=DELAYED),
     "DELETE /threads/{thread_id}/runs/{run_id}": Row("run", status=204),
+    # thread streams
+    "POST /threads/{thread_id}/commands": Row("run", body={"id": 1, "method": "run.start", "params": RUN}),
+    "POST /threads/{thread_id}/stream/events": Row("read", body={"channels": ["lifecycle"]}, lasts=True),
+    "GET /threads/{thread_id}/stream": Row("read", lasts=True),
     # stateless runs
     "POST /runs/batch": _own("run", body=[RUN]),
     "POST /runs/cancel": Row("run", status=204, body={"run_ids": ["{delayed_run_id}"]}),

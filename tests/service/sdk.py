@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
-from langgraph_sdk.client import SyncLangGraphClient
+from langgraph_sdk.client import SyncLangGraphClient, SyncThreadsClient
 from langgraph_sdk.schema import StreamPart
 
 from app.api.application import create_app
@@ -53,6 +54,8 @@ class _InThreads:
         found = getattr(self._client, name)
         if not callable(found):
             return _InThreads(found)
+        if isinstance(self._client, SyncThreadsClient) and name == "stream":
+            return found
         in_thread: Callable[..., Any] = partial(asyncio.to_thread, found)
         streamed: Callable[..., Any] = partial(_iterated, cast("Callable[..., Any]", found))
         return streamed if name in {"stream", "join_stream"} else in_thread
@@ -85,3 +88,29 @@ async def new_thread(sdk: Sdk) -> str:
 def held(folder: Path) -> Any:
     """An input whose run waits in the middle for the file `release`, and says so by the file `reached`."""
     return {"reached": str(folder / "reached"), "release": str(folder / "release")}
+
+
+@asynccontextmanager
+async def followed(sdk: Sdk, assistant_id: str, thread_id: str | None = None) -> AsyncGenerator[Any]:
+    """What either client's threads.stream() opens. The synchronous one blocks; the service has a thread of its own."""
+    opened = sdk.threads.stream(thread_id, assistant_id=assistant_id)
+    if hasattr(opened, "__aenter__"):
+        async with opened as thread:
+            yield thread
+    else:
+        with opened as thread:
+            yield thread
+
+
+async def now(value: Any) -> Any:
+    """What either client answers."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def each(values: Any) -> AsyncIterator[Any]:
+    if hasattr(values, "__aiter__"):
+        async for value in values:
+            yield value
+    else:
+        for value in values:
+            yield value
