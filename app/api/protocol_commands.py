@@ -57,6 +57,7 @@ async def carry_out(service: Service, caller: Caller, thread_id: str, command: C
 
 async def _answering(service: Service, caller: Caller, thread_id: str, answer: InputResponse) -> RunStart:
     """A run by the assistant that asked."""
+    await service.threads.get(caller, thread_id)
     asking = await service.results.of_thread(caller, thread_id, None, 1, 0)
     if not asking:
         raise NothingToAnswer(f"interrupt_id: thread {thread_id} had no run, so nothing waits for an answer.")

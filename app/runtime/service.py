@@ -76,6 +76,7 @@ class Service:
         if self.worker:
             await self.worker.drain(seconds)
         self.events.leave()
+        self.queue.watch.leave()
 
 
 @asynccontextmanager

@@ -38,6 +38,10 @@ class ThreadWatch:
         if thread_id in self._followed or asyncio.get_running_loop().time() < self._others_until:
             self._signals.publish(thread_changed(thread_id))
 
+    def leave(self) -> None:
+        """Whoever follows a thread here looks again, and sees that this process leaves."""
+        self._signals.publish(*(thread_changed(thread_id) for thread_id in self._followed))
+
     @contextmanager
     def following(self, thread_id: str) -> Generator[asyncio.Event]:
         """The event is set when a run was accepted, or the state changed by hand."""

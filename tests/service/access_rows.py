@@ -92,7 +92,9 @@ ROWS: dict[str, Row] = {
     "POST /threads/{thread_id}/runs/{run_id}/cancel": Row("run", status=202, path=DELAYED),
     "DELETE /threads/{thread_id}/runs/{run_id}": Row("run", status=204),
     # thread streams
-    "POST /threads/{thread_id}/commands": Row("run", body={"id": 1, "method": "run.start", "params": RUN}),
+    "POST /threads/{thread_id}/commands": Row(
+        "run", body={"id": 1, "method": "input.respond", "params": {"interrupt_id": "0" * 32, "response": 1}}
+    ),
     "POST /threads/{thread_id}/stream/events": Row("read", body={"channels": ["lifecycle"]}, lasts=True),
     "GET /threads/{thread_id}/stream": Row("read", lasts=True),
     # stateless runs

@@ -65,13 +65,19 @@ class Access:
         for name, value in {**{name: f"{{{name}}}" for name in vars(things)}, **row.path}.items():
             path = path.replace(f"{{{name}}}", f"<{value}>")
         path = things.filled(path.replace("<", "").replace(">", ""))
-        return self.client.request(
+        request = self.client.build_request(
             method,
             path,
             json=things.filled(row.body) if row.body is not None else None,
             params=things.filled(row.query),
             headers=bearer(token),
         )
+        answer = self.client.send(request, stream=row.lasts)
+        if row.lasts and answer.is_success:
+            answer.close()
+        else:
+            answer.read()
+        return answer
 
     def make(self, token: str) -> Things:
         headers = bearer(token)
