@@ -118,7 +118,8 @@ class Nodes(Model):
 class Pooler(Model):
     """PgBouncer before the database: far fewer server connections than the service's processes open.
 
-    Its ``image`` is set when the service's is.
+    Leave it unset: so far it decides the budget of connections, the network policies and the secret of its users, but
+    the program deploys no pooler, and the service goes straight to the database.
     """
 
     image: Image | None = None
