@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from app.bench.load import load
-from app.bench.measures import fixed_loop_ms, resident_mib, totals
+from app.bench.measures import cores_used, fixed_loop_ms, resident_mib, totals
 from app.bench.servers import Server
 from app.bench.targets import Kind, Target
 
@@ -57,7 +57,9 @@ def _measure(
     server.go_on()
     load(server, target, kind, clients, runs=clients)  # to wake everything up
     speed, before = fixed_loop_ms(), totals(server, postgres)
+    busy, there = cores_used()
     seen = load(server, target, kind, clients, seconds=seconds)
+    busy, there = (now - then for now, then in zip(cores_used(), (busy, there), strict=True))
     after, resident = totals(server, postgres), resident_mib(server)
     server.pause()
     runs = len(seen.answers)
@@ -70,5 +72,6 @@ def _measure(
         "resident_mib": resident,
         "fixed_loop_ms": speed,
         "load_average": os.getloadavg()[0],
+        "machine_busy": 100 * busy / there,
     }
     return Level(target.name, kind, clients, repeat, runs, seen.errors, seen.unfinished, figures)

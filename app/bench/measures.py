@@ -36,6 +36,13 @@ def resident_mib(server: Server) -> float:
     return sum(process.memory_info().rss for process in server.tree()) / 2**20
 
 
+def cores_used() -> tuple[float, float]:
+    """CPU seconds of the whole machine up to now: busy, and all there were."""
+    times = psutil.cpu_times()
+    everything = sum(times) - getattr(times, "guest", 0) - getattr(times, "guest_nice", 0)  # Linux has them in user
+    return everything - times.idle - getattr(times, "iowait", 0), everything
+
+
 def database_bytes(server: Server) -> int:
     with psycopg.connect(server.url, autocommit=True) as connection:
         return _number(connection, SQL("SELECT pg_database_size(current_database())"))

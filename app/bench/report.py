@@ -29,6 +29,7 @@ COMMON = {
     "MiB": "resident_mib",
     "loop ms": "fixed_loop_ms",
     "load": "load_average",
+    "cores busy %": "machine_busy",
 }
 SPEED, CPU, WAIT, FIRST = "runs_per_second", "server_cpu_ms", "p50_ms", "first_event_p50_ms"
 PEERS = ("aegra", "aegra, Redis", "langhost")
@@ -47,14 +48,14 @@ class Aim:
 
     @property
     def at_least(self) -> bool:
-        return bool(self.others)
+        return self.figure == SPEED
 
     def value(self, levels: Iterable[Level]) -> float | None:
         here = {level.target: level.figures[self.figure] for level in levels}
         found = here.get(self.target)
         if found is None or not self.others:
             return found
-        best = max((here.get(name) or 0 for name in self.others), default=0)
+        best = max((here.get(name) or 0 for name in self.others), default=0)  # of CPU there is one other only
         return found / best if best else None
 
 
@@ -64,6 +65,9 @@ AIMS = (
     Aim(SPEED, "wait", 64, 1.0, "ours, async", ("plain, async",)),
     Aim(SPEED, "wait", 64, 1.5, "ours, exit", ("plain",)),
     Aim(SPEED, "wait", 64, 1.6, "ours, 2 processes", ("ours",)),
+    # Where load, PostgreSQL and one process fill the cores already (last column), a second has nothing to run on, and
+    # only this tells what it would do with cores of its own: a run must not cost more for being shared.
+    Aim(CPU, "wait", 64, 1.25, "ours, 2 processes", ("ours",)),
     # Sign-in, ownership, limits and audit together may cost 15 % of throughput.
     Aim(SPEED, "wait", 64, 0.85, "ours, signed in", ("ours",)),
     Aim(SPEED, "wait", 64, 0.85, "ours, Valkey, signed in", ("ours, Valkey",)),
@@ -83,7 +87,7 @@ def reached(levels: Sequence[Level]) -> list[dict[str, Any]]:
         values = sorted((value for repeat in repeats if (value := aim.value(repeat))), reverse=aim.at_least)
         if values:
             met = values[0] >= aim.bound if aim.at_least else values[0] <= aim.bound
-            found.append({**asdict(aim), "values": values, "reached": met})
+            found.append({**asdict(aim), "at_least": aim.at_least, "values": values, "reached": met})
     return found
 
 
@@ -102,7 +106,7 @@ def show(levels: Sequence[Level]) -> str:
             f"{aim['target']}{' / ' if aim['others'] else ''}{' or '.join(aim['others'])}",
             f"{aim['figure']}, {aim['kind']} {aim['clients']}",
             _range(aim["values"]),
-            f"{'≥' if aim['others'] else '≤'} {aim['bound']:g}",
+            f"{'≥' if aim['at_least'] else '≤'} {aim['bound']:g}",
             "yes" if aim["reached"] else "no",
         ]
         for aim in reached(levels)
