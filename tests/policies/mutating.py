@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import fnmatch
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -105,7 +105,7 @@ def _place(urn: str) -> Place:
 
 
 @contextmanager
-def _changed(mutations: Sequence[Mutation], touched: list[set[Place]]) -> Iterator[dict[Place, pulumi.Resource]]:
+def _changed(mutations: Sequence[Mutation], touched: list[set[Place]]) -> Generator[dict[Place, pulumi.Resource]]:
     """While it lasts, the classes that the mutations name are called with their arguments."""
     made: dict[Place, pulumi.Resource] = {}
     with ExitStack() as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -42,14 +43,18 @@ def trust(**statement: Any) -> str:
     return document(Action="sts:AssumeRole", **statement)
 
 
-def repository(name: str, **flaw: Any) -> Any:
+def repository(name: str, **flaw: Any) -> Callable[[Settings, pulumi.ResourceOptions], object]:
     """A registry beside the account's own, right but for one argument."""
     right: dict[str, Any] = {
         "image_tag_mutability": "IMMUTABLE",
         "image_scanning_configuration": {"scan_on_push": True},
         "encryption_configurations": [{"encryption_type": "KMS", "kms_key": KEY}],
     }
-    return lambda _settings, opts: aws.ecr.Repository(name, **(right | flaw), opts=opts)  # pyright: ignore[reportUnknownLambdaType]
+
+    def made(_settings: Settings, opts: pulumi.ResourceOptions) -> aws.ecr.Repository:
+        return aws.ecr.Repository(name, **(right | flaw), opts=opts)
+
+    return made
 
 
 def bucket_without_logs(settings: Settings, opts: pulumi.ResourceOptions) -> None:
