@@ -42,6 +42,10 @@ def whole(resource: Resource) -> Iterable[Properties]:
     yield Properties(resource.inputs)
 
 
+Mend = Callable[[Subject], Mapping[str, Any]]
+"""The inputs that make a failing resource right, where the level is remediate; the engine shows them in the diff."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One rule. `scope` resource: it needs nothing but the resource, so the engine can stop it before it is created."""
@@ -58,6 +62,7 @@ class Check:
     scope: Literal["resource", "stack"] = "resource"
     subjects: Callable[[Resource], Iterable[Properties]] = whole
     parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
+    mend: Mend | None = None
 
     def applies_to(self, resource: Resource) -> bool:
         """A type of the package's name and :* stands for all its types."""
@@ -76,6 +81,7 @@ def check(
     scope: Literal["resource", "stack"] = "resource",
     subjects: Callable[[Resource], Iterable[Properties]] = whole,
     parameters: Mapping[str, Parameter] | None = None,
+    mend: Mend | None = None,
 ) -> Callable[[Judge], Check]:
     """Makes a check of a judging function, whose docstring says why the rule is there.
 
@@ -86,7 +92,19 @@ def check(
     def made(judge: Judge) -> Check:
         why = inspect.cleandoc(judge.__doc__ or "")
         return Check(
-            id, title, why, remedy, severity, types, judge, references, controls, scope, subjects, parameters or {}
+            id,
+            title,
+            why,
+            remedy,
+            severity,
+            types,
+            judge,
+            references,
+            controls,
+            scope,
+            subjects,
+            parameters or {},
+            mend,
         )
 
     return made
@@ -112,7 +130,9 @@ class Verdict:
     urn: str = ""
     place: str = ""
     message: str = ""
+    must_know: bool = False
 
     @property
     def blocks(self) -> bool:
-        return self.status is Status.FAIL and self.level == "mandatory"
+        unseen = self.status is Status.NOT_EVALUATED and self.must_know
+        return unseen or (self.status is Status.FAIL and self.level == "mandatory")

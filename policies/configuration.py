@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -13,6 +13,7 @@ from policies.check import Check, Level, Parameter
 from stacks.terminal import Exit, Refused
 
 FOLDER = Path(__file__).resolve().parent / "config"
+NOT_EVALUATED = "not-evaluated"  # the policy that reports what could not be evaluated, configured as the checks are
 LEVEL = "enforcementLevel"  # the key of Pulumi's own configuration files, so that one file serves the engine too
 
 
@@ -22,6 +23,7 @@ class Choice:
 
     level: Level
     parameters: Mapping[str, Parameter]
+    must_know: bool = False  # "not evaluated" then counts as a failure
 
 
 def read(environment: str, checks: Iterable[Check]) -> dict[str, Choice]:
@@ -45,12 +47,28 @@ def choices(content: Any, checks: list[Check], source: str) -> dict[str, Choice]
     given = cast("dict[str, Any]", content)
     known = {check.id: check for check in checks}
     for name in given:
-        if name != "all" and name not in known:
+        if name not in ("all", NOT_EVALUATED) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else "Remove it."
             raise Refused(f"{source}: {name}: there is no such check. {hint}", Exit.BAD_INPUT)
     usual = _level(given.get("all", "advisory"), f"{source}: all")
-    return {check.id: _choice(check, given.get(check.id, usual), usual, source) for check in checks}
+    must_know = _must_know(given.get(NOT_EVALUATED, {}), known, f"{source}: {NOT_EVALUATED}")
+    found = {check.id: _choice(check, given.get(check.id, usual), usual, source) for check in checks}
+    return {check: replace(choice, must_know=check in must_know) for check, choice in found.items()}
+
+
+def _must_know(given: Any, known: Mapping[str, Check], place: str) -> list[str]:
+    """The checks whose "not evaluated" fails; none unless the level is mandatory."""
+    chosen = cast("dict[str, Any]", given) if isinstance(given, dict) else {LEVEL: given}
+    level = _level(chosen.get(LEVEL, "advisory"), place)
+    listed = chosen.get("checks", [])
+    if set(chosen) - {LEVEL, "checks"} or not isinstance(listed, list):
+        raise Refused(f"{place}: must be an object of {LEVEL} and checks, a list. Write it so.", Exit.BAD_INPUT)
+    names = [str(name) for name in cast("list[object]", listed)]
+    for name in names:
+        if name not in known:
+            raise Refused(f"{place}.checks: {name}: there is no such check. Remove it.", Exit.BAD_INPUT)
+    return names if level == "mandatory" else []
 
 
 def _choice(check: Check, given: Any, usual: Level, source: str) -> Choice:

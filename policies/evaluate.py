@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 
 from policies.check import Check, Status, Subject, Verdict
@@ -14,7 +15,7 @@ from stacks.graph import Graph, Resource
 def evaluate(checks: Iterable[Check], graph: Graph, choices: Mapping[str, Choice], today: date) -> list[Verdict]:
     """A verdict for each subject of each check that is not disabled, in the order of the checks."""
     return [
-        verdict
+        replace(verdict, must_know=choices[check.id].must_know)
         for check in checks
         if choices[check.id].level != "disabled"
         for verdict in _of_check(check, graph, choices[check.id], today)

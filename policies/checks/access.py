@@ -90,7 +90,7 @@ def no_escalation(rule: Subject) -> str | None:
     types=ROLES,
     subjects=rules,
     remedy="Remove the resource; people get it by an access entry for an hour.",
-    controls={"CIS EKS": ("4.1.10", "4.1.11", "4.1.12"), "SOC 2": ("CC6.3",)},
+    controls={"CIS EKS": ("4.1.10", "4.1.11", "4.1.12"), "NSA/CISA": ("C-0002",), "SOC 2": ("CC6.3",)},
     references=("CKV2_K8S_2",),
 )
 def no_side_doors(rule: Subject) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from policies.check import Subject, check
@@ -21,6 +22,16 @@ def json_of(properties: Properties, key: str) -> dict[str, Any]:
     return dict(properties.document(key).content)
 
 
+def tags_of(provider: Subject) -> dict[str, str]:
+    return cast("dict[str, str]", json_of(provider.properties, "defaultTags").get("tags") or {})
+
+
+def with_tags(provider: Subject) -> dict[str, str]:
+    """Each missing tag with a value that is seen on the bill for what it is."""
+    missing = {tag: "unset" for tag in provider.parameters["tags"] if not tags_of(provider).get(tag)}
+    return {"defaultTags": json.dumps({"tags": tags_of(provider) | missing})}
+
+
 @check(
     "tags-required",
     "Everything carries the tags by which it is found and billed",
@@ -29,11 +40,11 @@ def json_of(properties: Properties, key: str) -> dict[str, Any]:
     remedy="Set tags in Pulumi.<stack>.yaml; the provider gives them to every resource.",
     controls={"SOC 2": ("CC6.1",)},
     parameters={"tags": ["environment", "owner", "service", "cost-center"]},
+    mend=with_tags,
 )
 def required(provider: Subject) -> str | None:
     """What nobody owns nobody turns off, patches or pays for knowingly."""
-    tags = cast("dict[str, str]", json_of(provider.properties, "defaultTags").get("tags") or {})
-    missing = [tag for tag in provider.parameters["tags"] if not tags.get(tag)]
+    missing = [tag for tag in provider.parameters["tags"] if not tags_of(provider).get(tag)]
     return f"defaultTags lacks {', '.join(missing)}" if missing else None
 
 

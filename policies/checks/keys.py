@@ -146,7 +146,7 @@ def plain_values(resource: Resource) -> Iterator[Properties]:
     ),
     subjects=plain_values,
     remedy="Mount it as a file from Secrets Manager.",
-    controls={"CIS EKS": ("4.4.1", "4.4.2"), "SOC 2": ("CC6.1",)},
+    controls={"CIS EKS": ("4.4.1", "4.4.2"), "NSA/CISA": ("C-0012",), "SOC 2": ("CC6.1",)},
     references=("CKV_K8S_35",),
 )
 def not_in_configuration(values: Subject) -> str | None:

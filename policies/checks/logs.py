@@ -9,6 +9,12 @@ QUEUE = "aws:sqs/queue:Queue"
 TOPIC = "aws:sns/topic:Topic"
 
 
+def within_bounds(group: Subject) -> dict[str, float]:
+    """The nearest bound."""
+    least, most = group.parameters["minDays"], group.parameters["maxDays"]
+    return {"retentionInDays": min(max(group.properties.number("retentionInDays") or least, least), most)}
+
+
 @check(
     "logs-retention",
     "Logs are kept for a stated time",
@@ -18,6 +24,7 @@ TOPIC = "aws:sns/topic:Topic"
     controls={"SOC 2": ("CC7.2", "CC7.3", "C1.2")},
     references=("CKV_AWS_66", "CKV_AWS_338", "CLDBRN-AWS-COSTGUARDRAILS-1"),
     parameters={"minDays": 30, "maxDays": 400},
+    mend=within_bounds,
 )
 def retention(group: Subject) -> str | None:
     """The default is for ever: a bill that only grows, and personal data past any promise."""

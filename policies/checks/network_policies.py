@@ -22,7 +22,7 @@ METADATA = ipaddress.ip_network("169.254.169.254/32")
     types=(NAMESPACE,),
     scope="stack",
     remedy="Add a NetworkPolicy with an empty podSelector and both policyTypes.",
-    controls={"CIS EKS": ("4.3.2",), "NSA/CISA": ("C-0030",), "SOC 2": ("CC6.6",)},
+    controls={"CIS EKS": ("4.3.2",), "NSA/CISA": ("C-0030", "C-0054"), "SOC 2": ("CC6.6",)},
     references=("CKV2_K8S_6",),
 )
 def default_deny(namespace: Subject) -> str | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policies.catalogue import all_checks, domain_of
 from policies.check import Check, Status, Verdict
+from policies.frameworks import coverage
 
 if TYPE_CHECKING:
     from policies.command import Assessment
@@ -70,6 +74,10 @@ def reference(checks: Iterable[Check]) -> str:
         "",
         "What `make policy`, `pulumi preview --policy-pack policies` and the audit of an export check. Levels and"
         " parameters of an environment are in `policies/config/`, exceptions in `policies/waivers.json`.",
+        "",
+        "## Coverage",
+        "",
+        *coverage(all_checks()),
     ]
     domain = ""
     for check in checks:
@@ -100,9 +108,9 @@ def _rule(check: Check) -> dict[str, Any]:
 
 
 def _result(verdict: Verdict) -> dict[str, Any]:
-    # Code scanning wants a file; which line of the program made a resource is not recorded.
+    file, line = _component(verdict.urn)
     location = {
-        "physicalLocation": {"artifactLocation": {"uri": "stacks/platform.py"}, "region": {"startLine": 1}},
+        "physicalLocation": {"artifactLocation": {"uri": file}, "region": {"startLine": line}},
         "logicalLocations": [{"fullyQualifiedName": verdict.urn, "kind": "resource"}],
     }
     result: dict[str, Any] = {
@@ -115,6 +123,25 @@ def _result(verdict: Verdict) -> dict[str, Any]:
     if verdict.status is Status.WAIVED:
         result["suppressions"] = [{"kind": "external", "justification": verdict.message}]
     return result
+
+
+@cache
+def _components() -> dict[str, tuple[str, int]]:
+    """File and line of each component's class, by type: langgraph-eks:<layer>:<Class>."""
+    root = Path(__file__).resolve().parents[2]
+    found: dict[str, tuple[str, int]] = {}
+    for file in sorted(root.glob("infra/*/*.py")):
+        for number, text in enumerate(file.read_text().splitlines(), 1):
+            if match := re.match(r"class (\w+)\(Component\)", text):
+                found[f"langgraph-eks:{file.parent.name}:{match[1]}"] = (str(file.relative_to(root)), number)
+    return found
+
+
+def _component(urn: str) -> tuple[str, int]:
+    """Where what made a resource is written: its nearest component, or else the program that calls them."""
+    types = urn.split("::")[2].split("$") if "::" in urn else []
+    places = [_components()[type_] for type_ in types if type_ in _components()]
+    return places[-1] if places else ("stacks/platform.py", 1)
 
 
 def _cell(text: str) -> str:

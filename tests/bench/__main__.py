@@ -25,6 +25,7 @@ from stacks.review.documents import document, html
 from stacks.review.markdown import markdown
 from stacks.terminal import Exit, Refused, console, errors, run_command
 from tests.bench.growth import Up, up_of_size, up_of_stack
+from tests.bench.policies import policies
 from tools.activity import shown
 from tools.catalogue import Unavailable
 from tools.obtain import obtain
@@ -69,6 +70,8 @@ def main(arguments: list[str]) -> int:
         results = [measure(stack) for stack in known_stacks()]
         report("measuring a review of every stack", 0, None)
         reviewed = review(options.runs)
+        report("measuring policies", 0, None)
+        checked = policies(pulumi, options.runs)
         ups: list[Up] = []
         if pulumi:
             report("measuring up of prod", 0, None)
@@ -83,6 +86,7 @@ def main(arguments: list[str]) -> int:
             "runs": options.runs,
             "preview": rows,
             "review": asdict(reviewed),
+            "policies": asdict(checked) | {"ratio": checked.ratio},
             "up": [asdict(up) for up in ups],
         }
         sys.stdout.write(json.dumps(whole, indent=2) + "\n")
@@ -91,6 +95,7 @@ def main(arguments: list[str]) -> int:
         console.print(
             f"review of every stack: {reviewed.from_graphs:.1f} s from the base's graphs, {reviewed.whole:.1f} s with them"
         )
+        console.print(checked.told(), markup=False, soft_wrap=True)
         print_ups(ups)
     return Exit.OK
 

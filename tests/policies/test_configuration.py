@@ -14,6 +14,7 @@ from policies.check import Status
 from policies.command import assess
 from policies.configuration import choices
 from policies.waivers import FILE, read_waivers
+from stacks.graph import UNKNOWN
 from stacks.terminal import Refused
 from tests.environments import graph_of
 from tests.policies.editing import changed
@@ -34,6 +35,16 @@ def test_after_an_update_everything_is_known_but_the_pods_that_charts_make() -> 
     unknown = [verdict.message for verdict in found if verdict.check.id != "policies-select-something"]
     assert unknown == []
     assert all("pods that charts make" in verdict.message for verdict in found)
+
+
+@pytest.mark.parametrize(("stack", "ends"), [("prod", True), ("dev", False)])
+def test_what_prod_must_know_blocks_it_when_it_is_unknown(stack: str, ends: bool) -> None:
+    graph = graph_of(stack)
+    [database] = graph.of_type("aws:rds/instance:Instance")
+    found = assess(changed(graph, database.urn, "publiclyAccessible", UNKNOWN), stack, TODAY)
+    assert [v.urn for v in found.of(Status.NOT_EVALUATED) if v.check.id == "rds-not-public"] == [database.urn]
+    assert found.blocks is ends
+    assert not assess(graph, stack, TODAY).blocks
 
 
 def test_a_waiver_ends_on_its_day() -> None:
@@ -68,6 +79,8 @@ def test_a_mended_resource_leaves_its_waiver_to_be_removed() -> None:
         ({"rds-backups": 7}, "must be a level or an object"),
         ({"rds-backups": {"minDays": "many"}}, "minDays='many': must be of the kind of 7"),
         ({"rds-backups": {"minDays": True}}, "minDays=True"),
+        ({"not-evaluated": {"checks": ["rds-public"]}}, "not-evaluated.checks: rds-public: there is no such check"),
+        ({"not-evaluated": {"check": []}}, "not-evaluated: must be an object of enforcementLevel and checks"),
         ({"rds-backups": {"days": 7}}, "no such parameter. Its parameters: minDays"),
     ],
 )

@@ -1,0 +1,142 @@
+"""The policy pack under the real engine: what it blocks, what it mends, and that it judges as the checks in process do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policies.catalogue import all_checks
+from policies.check import Status
+from policies.command import assess
+from policies.configuration import FOLDER, NOT_EVALUATED, choices
+from policies.evaluate import evaluate
+from policies.export import graph_of_export
+from policies.waivers import read_waivers, waived
+from stacks.configuration import ROOT, with_checkout_image
+from stacks.embedded.engine import export, open_workspace
+from stacks.graph import Graph
+from tests.engine.running import Outcome, Running, cloud_of
+from tests.environments import config_of, graph_of
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(580)]
+GROUP = "aws:cloudwatch/logGroup:LogGroup"
+
+
+def with_pack(*command: str, config: Path = FOLDER / "dev.json") -> tuple[str, ...]:
+    return (*command, "--policy-pack", str(ROOT / "policies"), "--policy-pack-config", str(config))
+
+
+def written(folder: Path, **levels: Any) -> Path:
+    """A configuration of the pack."""
+    file = folder / "config.json"
+    file.write_text(json.dumps({"all": "advisory", **levels}))
+    return file
+
+
+def group(**inputs: Any) -> dict[str, Any]:
+    return {"type": GROUP, "name": "group", "inputs": {"name": "group", **inputs}}
+
+
+def test_a_mandatory_violation_ends_an_up_before_anything_is_made(tmp_path: Path, pulumi: Path) -> None:
+    config = written(tmp_path, **{"logs-retention": "mandatory"})
+    cloud = cloud_of(tmp_path, pulumi, group(retentionInDays=3650))
+    outcome = cloud.command(*with_pack("up", "--yes", config=config))
+    assert outcome.code != 0
+    assert cloud.store.all() == []
+    assert "[mandatory] [severity: medium]  logs-retention" in outcome.text
+    assert "retentionInDays=3650 is not within 30 and 400" in outcome.text
+    told = outcome.text.count("Set retentionInDays within the bounds.")
+    assert told == outcome.text.count("retentionInDays=3650 is not within")
+
+
+def test_what_could_not_be_evaluated_ends_a_preview_when_the_check_is_listed(tmp_path: Path, pulumi: Path) -> None:
+    unknown = [
+        {"type": "aws:ec2/vpc:Vpc", "name": "vpc", "inputs": {"cidrBlock": "10.0.0.0/16"}},
+        group(retentionInDays={"from": "vpc.id"}),
+    ]
+    cloud = cloud_of(tmp_path, pulumi, *unknown)
+    for level, ends in (("advisory", False), ("mandatory", True)):
+        listed = {NOT_EVALUATED: {"enforcementLevel": level, "checks": ["logs-retention"]}}
+        outcome = cloud.command(*with_pack("preview", config=written(tmp_path, **listed)))
+        assert "logs-retention: retentionInDays is not known yet" in outcome.text
+        assert (outcome.code != 0) is ends
+
+
+def test_dev_mends_tags_and_how_long_logs_are_kept_and_the_diff_shows_it(tmp_path: Path, pulumi: Path) -> None:
+    config = written(tmp_path, **{"logs-retention": "remediate", "tags-required": "remediate"})
+    cloud = cloud_of(tmp_path, pulumi, group(retentionInDays=3650))
+    shown = cloud.command(*with_pack("preview", "--diff", config=config))
+    assert shown.code == 0, shown.text
+    assert "3650 => 400" in " ".join(shown.text.split())
+    made = cloud.command(*with_pack("up", "--yes", "--skip-preview", config=config))
+    assert made.code == 0, made.text
+    [stored] = cloud.store.all()
+    assert stored.inputs["retentionInDays"] == 400
+    assert "unset" in json.dumps(cloud.resources()["aws"]["inputs"])
+
+
+@dataclass
+class Said:
+    """What the pack said of a command: the pairs of check and resource that failed or could not be evaluated."""
+
+    failed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    unseen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+
+def said(outcome: Outcome) -> Said:
+    found = Said()
+    for event in outcome.events:
+        policy = event.get("policyEvent")
+        if policy and policy["policyName"] == NOT_EVALUATED:
+            check = next(c.id for c in all_checks() if f"{c.id}: " in policy["message"])
+            found.unseen.add((check, policy["resourceUrn"]))
+        elif policy:
+            found.failed.add((policy["policyName"], policy["resourceUrn"]))
+    return found
+
+
+def of_graph(graph: Graph, config: dict[str, Any]) -> Said:
+    """The same of the checks in process, with the same levels."""
+    checks = all_checks()
+    today = datetime.now(UTC).date()
+    verdicts = waived(evaluate(checks, graph, choices(config, checks, "config"), today), read_waivers(today))
+    return Said(
+        {(v.check.id, v.urn) for v in verdicts if v.status is Status.FAIL},
+        {(v.check.id, v.urn) for v in verdicts if v.status is Status.NOT_EVALUATED},
+    )
+
+
+def test_engine_capture_and_export_give_equal_verdicts_where_they_know_the_same(tmp_path: Path, pulumi: Path) -> None:
+    # Every check on, none of them strict: dev then fails many, which the comparison needs.
+    config = {"all": "advisory"}
+    file = written(tmp_path)
+    cloud = Running(open_workspace("dev", pulumi, tmp_path / "cloud", config=with_checkout_image(config_of("dev"))[0]))
+    preview = cloud.command(*with_pack("preview", config=file))
+    assert preview.code == 0, preview.text
+    up = cloud.command(*with_pack("up", "--yes", "--skip-preview", config=file))
+    assert up.code == 0, up.text
+
+    captured = of_graph(graph_of("dev"), config)
+    assert said(preview).failed == captured.failed
+    assert captured.unseen <= said(preview).unseen
+    # Before there is a cluster the engine knows no output of Kubernetes; a capture takes the inputs for it.
+    assert {
+        urn for _, urn in said(preview).unseen - captured.unseen if "kubernetes:" not in urn.split("::")[2]
+    } == set()
+    made = of_graph(graph_of("dev", preview=False), config)
+    assert said(up).failed == made.failed
+    exported = of_graph(graph_of_export(export(cloud.workspace), "export"), config)
+    assert exported == made
+    assert len(captured.failed) > 10
+
+
+def test_the_pack_with_devs_own_levels_lets_dev_through(tmp_path: Path, pulumi: Path) -> None:
+    cloud = Running(open_workspace("dev", pulumi, tmp_path, config=with_checkout_image(config_of("dev"))[0]))
+    outcome = cloud.command(*with_pack("preview"))
+    assert outcome.code == 0, outcome.text
+    assert not assess(graph_of("dev"), "dev", datetime.now(UTC).date()).blocks
