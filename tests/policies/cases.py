@@ -244,7 +244,7 @@ STORES = (
     Case("iam-pass-role-scoped", "", statement(Action="iam:PassRole", Resource="*"), unknown="policy"),
     Case("iam-decrypt-scoped", "", statement(Action="kms:Decrypt", Resource="*"), unknown="policy"),
     Case("iam-no-users", unknown=EXISTENCE, failing=(resource(USER, {"name": "ada"}),)),
-    Case("iam-no-administrator", "policyArn", "arn:aws:iam::aws:policy/AdministratorAccess"),
+    Case("iam-no-administrator", "policyArn", "arn:aws:iam::aws:policy/AdministratorAccess", at="Attachment::cluster"),
     Case("iam-pod-trust-exact", "Condition", {}, unknown="assumeRolePolicy"),
     Case("iam-pipeline-trust-exact", "Condition", {}, unknown="assumeRolePolicy", given=(PIPELINE,)),
     Case("iam-trust-named", "Principal", {"AWS": "*"}, unknown="assumeRolePolicy"),

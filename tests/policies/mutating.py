@@ -19,7 +19,8 @@ from infra.problems import SettingsError
 from infra.settings import Settings
 from policies.check import Status
 from policies.command import assess
-from stacks.capture import capture_program
+from stacks import platform
+from stacks.capture import capture
 from stacks.platform import build
 from tests.environments import settings_of
 from tests.policies.editing import STEP
@@ -78,7 +79,7 @@ def failures(mutations: Sequence[Mutation]) -> Failures:
     settings = mutations[0].settings() or settings_of("prod")
     with _changed(mutations, touched) as made:
 
-        def program() -> None:
+        def program(settings: Settings) -> None:
             build(settings)
             providers = [made["pulumi:providers:aws", "aws"], made["pulumi:providers:kubernetes", "kubernetes"]]
             for mutation, places in zip(mutations, touched, strict=True):
@@ -88,7 +89,8 @@ def failures(mutations: Sequence[Mutation]) -> Failures:
                 places.update(set(made) - before)
 
         # The embedded cloud answers for the types of the shipped stacks only.
-        graph = capture_program(program, "prod", settings.region, preview=any(m.added for m in mutations))
+        with patch.object(platform, "build", program):
+            graph = capture(settings, "prod", preview=any(m.added for m in mutations))
     failed = {(v.urn, v.check.id) for v in assess(graph, "prod", TODAY).of(Status.FAIL)}
     whose = {urn: index for urn, _ in failed for index, places in enumerate(touched) if _place(urn) in places}
     if len(mutations) == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from policies.command import assess
 from policies.report.documents import sarif
@@ -17,9 +18,10 @@ def test_a_finding_in_sarif_points_at_the_component_that_made_the_resource() -> 
     graph = graph_of("prod")
     [database] = graph.of_type("aws:rds/instance:Instance")
     graph = changed(graph, database.urn, "multiAz", value=False)
-    [run] = json.loads(sarif(assess(graph, "prod", date(2026, 11, 21))))["runs"]
+    document: dict[str, Any] = json.loads(sarif(assess(graph, "prod", date(2026, 11, 21))))
+    [run] = document["runs"]
     [result] = [result for result in run["results"] if result["ruleId"] == "rds-multi-az"]
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == "infra/aws/database.py"
-    line = Path(ROOT, "infra/aws/database.py").read_text().splitlines()[place["region"]["startLine"] - 1]
-    assert line == "class Database(Component):"
+    lines = Path(ROOT, "infra/aws/database.py").read_text().splitlines()
+    assert lines[place["region"]["startLine"] - 1] == "class Database(Component):"
