@@ -80,7 +80,7 @@ CLUSTER = (
     ),
     Mutation(
         "eks-private-subnets", aws.ec2.RouteTableAssociation, "route_table_id", PUBLIC_ROUTES,
-        name="network-private-us-east-1a",
+        name="network-endpoints-us-east-1a",
     ),
     Mutation("eks-add-ons-managed", aws.eks.Addon, "addon_name", "other", name="system-nodes-coredns"),
     Mutation("eks-add-on-pinned", aws.eks.Addon, "addon_version", None, name="system-nodes-coredns"),
@@ -357,15 +357,15 @@ PODS = (
         PolicyRuleArgs(api_groups=[""], resources=["pods/exec"], verbs=["create"]), name="agent-access-viewer",
     ),
     Mutation(
-        "policies-default-deny", NetworkPolicy, "spec.policy_types", ["Ingress"], name="agent-network-default-deny"
+        "policies-default-deny", NetworkPolicy, "spec.policy_types", ["Ingress"], name="network-policies-agent-default-deny"
     ),
     Mutation(
         "policies-no-metadata", NetworkPolicy, "spec.egress[0].to[0].ip_block.except_", None,
-        name="agent-network-internet-https",
+        name="network-policies-agent-internet-https-out",
     ),
     Mutation(
         "policies-select-something", NetworkPolicy, "spec.pod_selector.match_labels", {"app": "nothing"},
-        name="agent-network-cache",
+        name="network-policies-agent-cache-out",
     ),
 )  # fmt: skip
 
