@@ -1,6 +1,6 @@
 """List prices as dated data: which meter, which tier, from which source, and when it was last read.
 
-``data/prices.csv`` is written by ``python -m stacks.cost refresh`` and never by hand. What it lacks is unpriced.
+``data/prices.csv`` is what ``written`` writes; a row needs a dated source. What it lacks is unpriced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stacks.cost.amounts import Range
 from stacks.terminal import Exit, Refused
 
 TABLE = Path(__file__).resolve().parent / "data" / "prices.csv"
-REFRESH = "Run `python -m stacks.cost refresh` with AWS credentials."
+REFRESH = "Read the prices again and put them into stacks/cost/data/prices.csv with source and day."
 WARN_AFTER, FAIL_AFTER = timedelta(days=45), timedelta(days=120)
 UNLIMITED = Decimal("Infinity")
 

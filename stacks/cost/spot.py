@@ -25,7 +25,7 @@ class Advice:
 
 @lru_cache(maxsize=1)
 def sample() -> tuple[Advice, ...]:
-    """The shipped sample; ``python -m stacks.cost spot --live`` asks AWS instead."""
+    """The shipped sample."""
     with SAMPLE.open() as file:
         return tuple(
             Advice(
