@@ -46,7 +46,10 @@ def variables(
 
     Pulumi would delete the ConfigMap of the release before while its pods can still be restarted.
     """
+    balancer = (zone.public if settings.ingress.host else zone.endpoints for zone in settings.network.zones)
     values: dict[str, pulumi.Input[str]] = {
+        # Without it every client would have the load balancer's address, and share one limit.
+        contract.ENV_TRUSTED_PROXIES: ",".join(map(str, balancer)),
         **_models(settings.service.models),
         **settings.service.environment,
         "AWS_REGION": settings.region,

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from app import contract
+from app.security.limit_settings import LimitSettings
 from infra.kubernetes import custom_metrics, shutdown
 from infra.kubernetes.service_environment import MAY_NOT_SET
 from tests.environments import graph_of, pod_of, settings_of
@@ -26,7 +27,20 @@ def variables(stack: str, workload: str) -> dict[str, object]:
 def test_every_variable_of_a_pod_is_one_the_service_reads_and_no_one_else_may_set_it(stack: str, workload: str) -> None:
     names = set(variables(stack, workload))
     assert names - {"AWS_REGION"} <= ENVIRONMENT
-    assert names <= MAY_NOT_SET
+    # The trusted proxies may be set: somebody may have a proxy of their own before the load balancer.
+    assert names <= MAY_NOT_SET | {contract.ENV_TRUSTED_PROXIES}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_service_takes_a_clients_address_from_the_load_balancer_and_from_nobody_else(stack: str) -> None:
+    trusted = LimitSettings.model_validate(
+        {"trusted_proxies": variables(stack, "agent-api")[contract.ENV_TRUSTED_PROXIES]}
+    ).trusted_proxies
+    graph = graph_of(stack)
+    balancer = graph.one("aws:lb/loadBalancer:LoadBalancer")
+    its_subnets = set(balancer.property_dependencies["subnets"])
+    subnets = graph.of_type("aws:ec2/subnet:Subnet")
+    assert {str(block) for block in trusted} == {row.inputs["cidrBlock"] for row in subnets if row.urn in its_subnets}
 
 
 @pytest.mark.parametrize("stack", STACKS)
