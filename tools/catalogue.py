@@ -133,6 +133,20 @@ ACTIONLINT = Tool(
     ),
 )
 
+# It judges compose.yaml: Compose's own loader, which has the schema of the Compose Specification inside. No project
+# archives are released, and the program does not tell its version.
+COMPOSE_SPEC = Tool(
+    name="compose-spec",
+    version="2.16.2",
+    version_command=(),
+    go=GoBuild(
+        module=HERE / "compose_spec",
+        package="github.com/compose-spec/compose-go/v2/cmd",
+        flags=("-ldflags=-s -w",),
+        wait="about 10 seconds",
+    ),
+)
+
 # What the service's tests start beside PostgreSQL. The versions are those of Debian 12, the oldest that were run.
 REDIS = Tool(
     name="redis-server",
@@ -146,6 +160,13 @@ PGBOUNCER = Tool(
     version="1.18.0",
     version_command=("--version",),
     debian=DebianPackage("pgbouncer", "usr/sbin/pgbouncer"),
+)
+# It judges compose's nginx.conf, and serves it in a test.
+NGINX = Tool(
+    name="nginx",
+    version="1.22.1",
+    version_command=("-v",),
+    debian=DebianPackage("nginx", "usr/sbin/nginx"),
 )
 
 # The control plane of tests/cluster: one module, so that what the programs share is compiled once. The first of them
@@ -186,4 +207,7 @@ CONTROL_PLANE = (
     _control_plane("vpa-admission-controller", VPA_VERSION, f"{_VPA}/pkg/admission-controller", _PLAIN),
 )
 
-TOOLS = {tool.name: tool for tool in (PULUMI, PROMTOOL, AMTOOL, ACTIONLINT, REDIS, PGBOUNCER, *CONTROL_PLANE)}
+TOOLS = {
+    tool.name: tool
+    for tool in (PULUMI, PROMTOOL, AMTOOL, ACTIONLINT, COMPOSE_SPEC, REDIS, PGBOUNCER, NGINX, *CONTROL_PLANE)
+}

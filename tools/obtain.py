@@ -131,9 +131,10 @@ def _require_version(tool: Tool, binary: Path) -> str:
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(f"{binary} does not tell its version: {error}") from error
-    told = re.search(r"\d+\.\d+\.\d+", answer.stdout)
+    answered = answer.stdout or answer.stderr  # nginx tells it there
+    told = re.search(r"\d+\.\d+\.\d+", answered)
     if told is None:
-        raise Unavailable(f"{binary} does not tell its version, but {answer.stdout[:60]!r}")
+        raise Unavailable(f"{binary} does not tell its version, but {answered[:60]!r}")
     has, needs = (tuple(map(int, version.split("."))) for version in (told[0], tool.version))
     if has < needs or has[: tool.same] != needs[: tool.same]:
         later = f"a later {'.'.join(map(str, needs[: tool.same]))}.x" if tool.same else "later"

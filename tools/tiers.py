@@ -20,9 +20,10 @@ TIERS = {
     "engine": ("pulumi",),
     "cluster": ("pulumi", *(tool.name for tool in CONTROL_PLANE)),
     "rules": ("promtool", "amtool"),
+    "compose": ("promtool", "nginx", "compose-spec"),
 }
 # What the quick run leaves out: each test of theirs starts processes.
-SLOW_TIERS = ("engine", "cluster", "rules", "service")
+SLOW_TIERS = ("engine", "cluster", "rules", "compose", "service")
 
 
 def main(arguments: list[str]) -> int:

@@ -111,6 +111,12 @@ def test_a_good_enough_binary_on_path_is_taken_without_asking_the_network(
     assert host.asked == []
 
 
+def test_a_version_told_on_stderr_is_heard(path: Path, host: Host, tmp_path: Path) -> None:
+    put_on_path(path, VERSION)
+    (path / NAME).write_text(f"#!/bin/sh\necho {NAME} version: {NAME}/{VERSION} >&2\n")
+    assert obtain_tool(tool(host.release(script(VERSION))), folder=tmp_path / "tools").origin == ON_PATH
+
+
 @pytest.mark.parametrize("version", ["1.4.1", "1.3.9", "0.99.99", "2.0.0"])
 def test_an_older_binary_on_path_or_another_major_version_is_passed_over_and_said(
     path: Path, host: Host, tmp_path: Path, version: str
@@ -359,7 +365,7 @@ def test_the_json_output_names_version_origin_and_path(path: Path, tmp_path: Pat
 @pytest.mark.parametrize("row", [row for row in TOOLS.values() if row.go], ids=lambda row: row.name)
 def test_the_go_module_of_a_tool_pins_the_version_of_its_row(row: Tool) -> None:
     assert row.go is not None
-    module = re.sub(r"/(cmd|pkg)/[\w-]+$", "", row.go.package)
+    module = re.sub(r"/(cmd|pkg)(/[\w-]+)?$", "", row.go.package)
     version = row.go.module_version or row.version
     assert f"{module} v{version}" in (row.go.module / "go.mod").read_text()
     assert f"{module} v{version} h1:" in (row.go.module / "go.sum").read_text()

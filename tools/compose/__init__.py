@@ -1,0 +1,1 @@
+"""What compose.yaml mounts: configuration files, and the rules and dashboards made from the platform's own."""
