@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from infra.capacity_rules import known, smallest
-from infra.instances import max_connections
+from infra.instances import Shape, max_connections
 from infra.kubernetes.service_environment import MAY_NOT_SET
 from infra.kubernetes.shutdown import SPOT_NOTICE_SECONDS, grace_seconds
 from infra.node_mix import node_limits
@@ -83,10 +83,7 @@ def capacity(settings: Settings) -> Iterator[Problem]:
     shapes, _ = known("", nodes.instance_types)
     if not shapes:
         return
-    room = smallest(shapes, nodes.max_pods)
-    taken_cpu, taken_memory = on_every_node(settings.environment)
-    cpu, memory = room.cpu * 1000 - taken_cpu, room.memory_mib - taken_memory
-    per_node: dict[str, int] = {}
+    cpu, memory, _ = _left(settings, shapes)
     for name, workload in _workloads(settings):
         for field, value, need, have, unit in (
             ("cpuLimit", workload.cpu_limit, millicores(workload.cpu_limit), cpu, "m CPU"),
@@ -100,8 +97,7 @@ def capacity(settings: Settings) -> Iterator[Problem]:
                     "Lower the limit or drop the smallest type from nodes.workers.instanceTypes.",
                 )
                 return
-        by_cpu, by_memory = cpu // millicores(workload.cpu_request), memory // mebibytes(workload.memory_request)
-        per_node[name] = int(min(by_cpu, by_memory, room.pods))
+    per_node = {name: pods_per_node(settings, workload) for name, workload in _workloads(settings)}
     api, workers = settings.service.api, settings.service.workers
     wanted = math.ceil(api.max_replicas / per_node["api"]) + math.ceil(workers.max_replicas / per_node["workers"])
     if wanted > nodes.max_nodes:
@@ -122,6 +118,21 @@ def capacity(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def pods_per_node(settings: Settings, workload: Workload) -> int:
+    """How many pods of one kind the smallest worker node has room for, beside its DaemonSets."""
+    shapes, _ = known("", settings.nodes.workers.instance_types)
+    cpu, memory, pods = _left(settings, shapes)
+    by_cpu, by_memory = cpu // millicores(workload.cpu_request), memory // mebibytes(workload.memory_request)
+    return int(min(by_cpu, by_memory, pods))
+
+
+def _left(settings: Settings, shapes: list[Shape]) -> tuple[float, float, int]:
+    """Millicores, MiB and pods that DaemonSets leave of the smallest of these shapes."""
+    room = smallest(shapes, settings.nodes.workers.max_pods)
+    taken_cpu, taken_memory = on_every_node(settings.environment)
+    return room.cpu * 1000 - taken_cpu, room.memory_mib - taken_memory, room.pods
+
+
 def connections(settings: Settings) -> Iterator[Problem]:
     """All replicas of a rollout stay below what PostgreSQL allows, with their pools or through the pooler's."""
     database = settings.database
@@ -134,7 +145,7 @@ def connections(settings: Settings) -> Iterator[Problem]:
             "Use a class of infra/instances.py DATABASE_MEMORY_GIB, or add its memory there with the source.",
         )
         return
-    replicas = sum(math.ceil(workload.max_replicas * (1 + ROLLOUT_SURGE)) for _, workload in _workloads(settings))
+    replicas = replicas_in_rollout(settings)
     reserved = database.reserved_connections
     pooler = database.pooler
     each = 1 if pooler else database.pool_size + 1  # one of them always direct, for LISTEN
@@ -158,6 +169,11 @@ def connections(settings: Settings) -> Iterator[Problem]:
             f"{pooler.replicas} poolers take",
             "Raise it or lower database.poolSize.",
         )
+
+
+def replicas_in_rollout(settings: Settings) -> int:
+    """Old and new pods of all kinds while both are there."""
+    return sum(math.ceil(workload.max_replicas * (1 + ROLLOUT_SURGE)) for _, workload in _workloads(settings))
 
 
 def images(settings: Settings) -> Iterator[Problem]:

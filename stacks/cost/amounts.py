@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final
 
 HOURS: Final = Decimal(730)  # of a month: 365 × 24 / 12, AWS's own convention
@@ -54,3 +55,14 @@ def cents(amount: Decimal) -> Decimal:
 
 def dollars(amount: Decimal) -> str:
     return f"${cents(amount):,.2f}" if amount >= 0 else f"-${cents(-amount):,.2f}"
+
+
+def read_dollars(text: str) -> Decimal:
+    """A command's argument: an amount above 0."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not value.is_finite() or value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount above 0")
+    return value

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 import yaml
@@ -16,9 +16,11 @@ import yaml
 from stacks.cost import delta as deltas
 from stacks.cost import prices as price_table
 from stacks.cost import sources, usage
+from stacks.cost.amounts import read_dollars
 from stacks.cost.delta import Delta, Gate
 from stacks.cost.estimate import Estimate, as_data, estimate_resources
 from stacks.cost.facts import billed
+from stacks.cost.plan_command import plan_command
 from stacks.terminal import Exit, Refused, console, errors
 
 
@@ -36,7 +38,7 @@ class Answer:
 def main(arguments: list[str]) -> int:
     """Estimate a stack's monthly cost; exit code 1 when the budget gate refuses it."""
     if arguments and arguments[0] in COMMANDS:
-        return COMMANDS[arguments[0]](arguments[1:])
+        return COMMANDS[arguments[0]](arguments[1:]) or Exit.OK
     chosen = _parser().parse_args(arguments)
     answer = answered(chosen)
     _write(chosen, answer)
@@ -87,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--usage", type=Path, help="assumptions (default: stacks/cost/usage/<stack>.yaml)")
     parser.add_argument("--prices", type=Path, default=price_table.TABLE, help="the price table")
     parser.add_argument(
-        "--budget", type=_dollars, help="refuse above this many dollars a month (default: budget.monthlyUsd)"
+        "--budget", type=read_dollars, help="refuse above this many dollars a month (default: budget.monthlyUsd)"
     )
-    parser.add_argument("--most-added", type=_dollars, help="refuse a change that adds more than this a month")
+    parser.add_argument("--most-added", type=read_dollars, help="refuse a change that adds more than this a month")
     parser.add_argument(
         "--override", default="", metavar="REASON", help="let it pass the gate all the same, and say why"
     )
@@ -98,16 +100,6 @@ def _parser() -> argparse.ArgumentParser:
     for kind in ("markdown", "html"):
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"write the {kind} report too")
     return parser
-
-
-def _dollars(text: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not value.is_finite() or value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no amount above 0")
-    return value
 
 
 def _found(chosen: argparse.Namespace) -> tuple[sources.Found, Decimal | None]:
@@ -183,4 +175,4 @@ def check_prices(arguments: list[str]) -> int:
     return Exit.OK
 
 
-COMMANDS: Mapping[str, Callable[[list[str]], int]] = {"prices": check_prices}
+COMMANDS: Mapping[str, Callable[[list[str]], int | None]] = {"plan": plan_command, "prices": check_prices}

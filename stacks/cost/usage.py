@@ -108,6 +108,33 @@ class Usage(Model):
     logs: Logs = Logs()
     storage: Storage = Storage()
     hours: Amount = exactly(730)  # that nodes run in a month; fewer where an environment is off at night
+    runs_per_month: Annotated[int, Field(gt=0)] | None = None  # the load that traffic, logs and storage are of
+
+
+def scaled(usage: Usage, runs_per_month: Decimal) -> Usage:
+    """The same at another load: traffic, logs and what is stored, in proportion to the runs of a month."""
+    if usage.runs_per_month is None:
+        raise Refused("runsPerMonth=(absent): what the usage file assumes is of no known load. Set it there.")
+    factor = runs_per_month / usage.runs_per_month
+    kept = {"persistent_volumes_gb", "secret_requests"}  # of the cluster, not of its load
+
+    def times(part: Model) -> dict[str, Any]:
+        return {name: _times(value, factor) for name, value in part if name not in kept}
+
+    return usage.model_copy(
+        update={
+            name: part.model_copy(update=times(part))
+            for name, part in (("traffic", usage.traffic), ("logs", usage.logs), ("storage", usage.storage))
+        }
+    )
+
+
+def _times(value: Any, factor: Decimal) -> Any:
+    if isinstance(value, Range):
+        return value * factor
+    if isinstance(value, dict):
+        return {name: _times(part, factor) for name, part in cast("dict[str, Any]", value).items()}
+    return value
 
 
 def read(environment: str, folder: Path = FOLDER) -> Usage:
