@@ -5,6 +5,7 @@ Constants only, without imports: `infra/kubernetes` reads them, and a contract t
 
 PORT = 8000
 METRICS_PORT = 9090
+WEBHOOK_PORTS = (443, 8443)  # where webhooks may go, and where the network lets them
 """Metrics have a port of their own in Kubernetes, so that the load balancer can never reach them."""
 
 LIVE_PATH = "/health"

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from app import contract
 from app.failures import Refused
 from app.runtime.problems import InvalidInput
 
@@ -20,7 +21,7 @@ Address = IPv4Address | IPv6Address
 
 URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.ASCII)  # all that a URL may have (RFC 3986, 2)
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\.?|[0-9a-f:]+", re.ASCII)
-PORTS = frozenset({443, 8443})
+PORTS = frozenset(contract.WEBHOOK_PORTS)
 HTTP_PORTS = {"http": 80, "https": 443}
 LONGEST_URL = 4096  # langgraph-api's own (langgraph_api/webhook.py, max_url_length)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from app.contract import METRICS_PORT, PORT
+from app.contract import METRICS_PORT, PORT, WEBHOOK_PORTS
 from infra.aws import cache, database
 from infra.kubernetes.labels import (
     API_LABELS,
@@ -137,6 +137,7 @@ def _service(settings: Settings) -> Iterator[Flow]:
     yield Flow("cache", processes, data, (cache.PORT,))
     # Models and tools; names cannot be told apart here, which is for a firewall or proxy before the NAT gateway.
     yield Flow("internet-https", processes, _INTERNET, (443,))
+    yield Flow("webhooks", _parts(settings, "worker"), _INTERNET, WEBHOOK_PORTS)
     yield Flow("pod-identity", with_role, _AGENT, (80,))
     yield Flow("aws", with_role, _aws(settings), (443,))
     yield Flow("traces", processes, _COLLECTOR, (OTLP_PORT,))

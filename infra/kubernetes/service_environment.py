@@ -30,6 +30,7 @@ MAY_NOT_SET = frozenset(
         contract.ENV_VALKEY_IAM_REGION,
         contract.ENV_WORKER_SLOTS,
         contract.ENV_DRAIN_SECONDS,
+        contract.ENV_WEBHOOK_PRIVATE_HOSTS,  # no flow leads there
         "AWS_REGION",
     }
 )

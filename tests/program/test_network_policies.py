@@ -204,7 +204,7 @@ def test_each_namespace_denies_by_default_and_the_services_has_exactly_these_way
     assert all("default-deny" in here for here in names.values())
     ways = {"load-balancer-in", "scrape-in", "dns-out", "database-out", "cache-out", "internet-https-out", "aws-out"}
     pooled = {"pooler-out", "pooler-in", "pooler-database-out", "pooler-scrape-in"} if stack == "prod" else set[str]()
-    assert names["agent"] == {"default-deny", "pod-identity-out", "traces-out"} | ways | pooled
+    assert names["agent"] == {"default-deny", "pod-identity-out", "traces-out", "webhooks-out"} | ways | pooled
 
 
 @pytest.mark.parametrize("stack", STACKS)
