@@ -25,10 +25,18 @@ OnRunCompleted = Literal["delete", "keep"]
 # Five fields as cron has them, or one of its names such as @daily.
 Schedule = Annotated[str, Field(max_length=256), AfterValidator(check_schedule)]
 Timezone = Annotated[str, Field(max_length=64), AfterValidator(check_timezone)]
+YEARS = range(2, 9999)
 
 
 def _in_utc(value: datetime) -> datetime:
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    """PostgreSQL knows years that Python does not: what is stored has to be readable in any time zone."""
+    try:
+        found = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except OverflowError:
+        found = None
+    if found is None or found.year not in YEARS:
+        raise ValueError(f"has to be in the years {YEARS[0]} to {YEARS[-1]}. Send null for no end")
+    return found
 
 
 Time = Annotated[datetime, AfterValidator(_in_utc)]

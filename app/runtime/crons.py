@@ -29,7 +29,7 @@ from app.runtime.schedules import next_time
 from app.runtime.webhook_policy import WebhookPolicy
 from app.security.caller import Caller
 from app.tables import crons, threads
-from app.tables.crons import Connection, Cron, Search
+from app.tables.crons import Connection, Cron, Due, Search
 
 log = logging.getLogger(__name__)
 
@@ -166,32 +166,35 @@ class Scheduler:
     async def fire_next(self) -> bool:
         """One that is due; false when none is."""
         async with self._pool.connection() as connection, connection.transaction():
-            cron = await crons.take_due(connection)
-            if cron is None or cron.next_run_at is None:
+            due = await crons.take_due(connection)
+            if due is None:
                 return False
             now = await crons.now(connection)
-            following = _next_run(cron, max(now, cron.next_run_at))
+            following = None
             try:
-                tell = await self._queue.accept_within(connection, await self._run(cron, cron.next_run_at))
+                cron = await crons.get_due(connection, due)
+                fires_at = cron.next_run_at or now
+                following = _next_run(cron, max(now, fires_at))
+                tell = await self._queue.accept_within(connection, await self._run(cron, fires_at))
             except (OperationalError, PoolTimeout):
                 raise
             except Exception as failure:
-                await self._without_run(connection, cron, now, following, failure)
+                await self._without_run(connection, due, now, following, failure)
                 return True
-            await crons.move_on(connection, cron.cron_id, following, None)
+            await crons.move_on(connection, due.cron_id, following, None)
         tell()
         self._metrics.cron_firings.labels("fired").inc()
         return True
 
     async def _without_run(
-        self, connection: Connection, cron: Cron, now: datetime, following: datetime | None, failure: Exception
+        self, connection: Connection, due: Due, now: datetime, following: datetime | None, failure: Exception
     ) -> None:
         """Tried again where time may help, until the schedule's next time takes its place."""
-        again = now + timedelta(seconds=min(2**cron.attempts, LONGEST_WAIT_SECONDS))
+        again = now + timedelta(seconds=min(2**due.attempts, LONGEST_WAIT_SECONDS))
         tried_again = _may_pass(failure) and (following is None or again < following)
         outcome = "retried" if tried_again else "skipped"
         code = failure.code if isinstance(failure, Problem) else "internal"
-        fields: dict[str, Any] = {"cron_id": str(cron.cron_id), "outcome": outcome, "reason": code}
+        fields: dict[str, Any] = {"cron_id": str(due.cron_id), "outcome": outcome, "reason": code}
         if not isinstance(failure, Problem):
             fields |= {"error": type(failure).__name__, "frames": frames(failure.__traceback__)}
         log.warning("a cron has no run", extra={"fields": fields})
@@ -199,9 +202,9 @@ class Scheduler:
         message = failure.message if isinstance(failure, Problem) else "The service failed; its log has this cron's id."
         problem = {"error": code, "message": message, "at": now.isoformat()}
         if tried_again:
-            await crons.try_again(connection, cron.cron_id, again, problem)
+            await crons.try_again(connection, due.cron_id, again, problem)
         else:
-            await crons.move_on(connection, cron.cron_id, following, problem)
+            await crons.move_on(connection, due.cron_id, following, problem)
 
     async def _run(self, cron: Cron, fires_at: datetime) -> NewRun:
         caller = Caller(cron.tenant, cron.owner, frozenset({"run"}))

@@ -139,14 +139,30 @@ def _asked(caller: Caller, wanted: Search) -> dict[str, Any]:
     return {**vars(wanted), **caller.owns, "metadata": Jsonb(wanted.metadata)}
 
 
-async def take_due(connection: Connection) -> Cron | None:
-    """The one that has been due for longest, locked until the transaction ends; those locked elsewhere are passed by."""
-    query = f"""
-        SELECT {COLUMNS} FROM crons WHERE enabled AND next_run_at IS NOT NULL AND attempt_at <= now()
+@dataclass(frozen=True)
+class Due:
+    """A cron whose time has come, and how often this firing was tried before."""
+
+    cron_id: UUID
+    attempts: int
+
+
+async def take_due(connection: Connection) -> Due | None:
+    """The one that has been due for longest, locked until the transaction ends; those locked elsewhere are passed by.
+
+    No more of it than that: a row that cannot be read must not keep the others from their turn.
+    """
+    query = """
+        SELECT cron_id, attempts FROM crons WHERE enabled AND next_run_at IS NOT NULL AND attempt_at <= now()
         ORDER BY attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED
-    """  # noqa: S608  a constant
-    row = await (await connection.execute(query.encode())).fetchone()
-    return _cron(row) if row else None
+    """
+    row = await (await connection.execute(query)).fetchone()
+    return Due(**row) if row else None
+
+
+async def get_due(connection: Connection, due: Due) -> Cron:
+    query = f"SELECT {COLUMNS} FROM crons WHERE cron_id = %s"  # noqa: S608  a constant
+    return _cron(cast("DictRow", await (await connection.execute(query.encode(), (due.cron_id,))).fetchone()))
 
 
 async def move_on(

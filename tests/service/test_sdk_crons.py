@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, LiteralString
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -195,6 +195,19 @@ async def test_a_cron_of_a_graph_that_is_gone_says_so_and_fires_when_it_is_back(
     await eventually(lambda: clockwork.runs(made["cron_id"], "success"))
 
 
+async def test_a_cron_that_cannot_be_read_keeps_no_other_from_firing(clockwork: Clockwork, sdk: Sdk) -> None:
+    broken = await sdk.crons.create("steps", schedule=HOURLY, input=STEPS)
+    other = await sdk.crons.create("steps", schedule=HOURLY, input=STEPS)
+    clockwork.rows("UPDATE crons SET end_time = '10000-01-01 12:00+00' WHERE cron_id = %s", broken["cron_id"])
+    for cron in (broken, other):
+        clockwork.make_due(cron["cron_id"])
+    await eventually(lambda: clockwork.runs(other["cron_id"], "success"))
+    [told] = clockwork.rows("SELECT problem, attempts FROM crons WHERE cron_id = %s", broken["cron_id"])
+    assert told["problem"]["error"] == "internal"
+    assert told["attempts"] >= 1
+    await sdk.crons.delete(broken["cron_id"])
+
+
 async def test_a_firing_is_skipped_when_the_thread_is_busy_and_the_cron_gives_way(
     clockwork: Clockwork, sdk: Sdk
 ) -> None:
@@ -225,11 +238,14 @@ async def test_crons_are_found_counted_sorted_and_shown_in_part(sdk: Sdk) -> Non
     [
         ("schedule", "every day"),
         ("timezone", "Mars/Olympus"),
+        ("end_time", datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-12)))),
+        ("end_time", datetime(9999, 1, 1, tzinfo=UTC)),
+        ("end_time", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=12)))),
         ("webhook", "ftp://hooks.example.com/"),
         ("webhook", "https://169.254.169.254/latest/meta-data"),
     ],
 )
-async def test_what_a_cron_cannot_be_is_refused(sdk: Sdk, field: str, wrong: str) -> None:
+async def test_what_a_cron_cannot_be_is_refused(sdk: Sdk, field: str, wrong: Any) -> None:
     asked: dict[str, Any] = {"schedule": HOURLY, field: wrong}
     with pytest.raises(UnprocessableEntityError) as refused:
         await sdk.crons.create("steps", **asked)
