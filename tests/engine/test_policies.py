@@ -1,19 +1,26 @@
-"""The policy pack under the real engine: what it blocks, what it mends, and that it lets dev through."""
+"""The policy pack under the real engine: what it blocks, what it mends, and that it judges as the checks in process do."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from policies.catalogue import all_checks
+from policies.check import Status
 from policies.command import assess
-from policies.configuration import FOLDER, NOT_EVALUATED
+from policies.configuration import FOLDER, NOT_EVALUATED, choices
+from policies.evaluate import evaluate
+from policies.export import graph_of_export
+from policies.waivers import read_waivers, waived
 from stacks.configuration import ROOT, with_checkout_image
-from stacks.embedded.engine import open_workspace
-from tests.engine.running import Running, cloud_of
+from stacks.embedded.engine import export, open_workspace
+from stacks.graph import Graph
+from tests.engine.running import Outcome, Running, cloud_of
 from tests.environments import config_of, graph_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(580)]
@@ -71,6 +78,63 @@ def test_dev_mends_tags_and_how_long_logs_are_kept_and_the_diff_shows_it(tmp_pat
     [stored] = cloud.store.all()
     assert stored.inputs["retentionInDays"] == 400
     assert "unset" in json.dumps(cloud.resources()["aws"]["inputs"])
+
+
+@dataclass
+class Said:
+    """What the pack said of a command: the pairs of check and resource that failed or could not be evaluated."""
+
+    failed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    unseen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+
+def said(outcome: Outcome) -> Said:
+    found = Said()
+    for event in outcome.events:
+        policy = event.get("policyEvent")
+        if policy and policy["policyName"] == NOT_EVALUATED:
+            check = next(c.id for c in all_checks() if f"{c.id}: " in policy["message"])
+            found.unseen.add((check, policy["resourceUrn"]))
+        elif policy:
+            found.failed.add((policy["policyName"], policy["resourceUrn"]))
+    return found
+
+
+def of_graph(graph: Graph, config: dict[str, Any]) -> Said:
+    """The same of the checks in process, with the same levels."""
+    checks = all_checks()
+    today = datetime.now(UTC).date()
+    verdicts = waived(evaluate(checks, graph, choices(config, checks, "config"), today), read_waivers(today))
+    return Said(
+        {(v.check.id, v.urn) for v in verdicts if v.status is Status.FAIL},
+        {(v.check.id, v.urn) for v in verdicts if v.status is Status.NOT_EVALUATED},
+    )
+
+
+def test_engine_capture_and_export_give_equal_verdicts_where_they_know_the_same(tmp_path: Path, pulumi: Path) -> None:
+    # Every check on, none of them strict: dev then fails many, which the comparison needs.
+    config = {"all": "advisory"}
+    file = written(tmp_path)
+    cloud = Running(open_workspace("dev", pulumi, tmp_path / "cloud", config=with_checkout_image(config_of("dev"))[0]))
+    preview = cloud.command(*with_pack("preview", config=file))
+    assert preview.code == 0, preview.text
+    up = cloud.command(*with_pack("up", "--yes", "--skip-preview", config=file))
+    assert up.code == 0, up.text
+
+    captured = of_graph(graph_of("dev"), config)
+    assert said(preview).failed <= captured.failed
+    # A capture knows the namespace's name, the engine not before there is a cluster.
+    assert captured.failed - said(preview).failed <= said(preview).unseen
+    assert captured.unseen <= said(preview).unseen
+    # Before there is a cluster the engine knows no output of Kubernetes; a capture takes the inputs for it.
+    assert {
+        urn for _, urn in said(preview).unseen - captured.unseen if "kubernetes:" not in urn.split("::")[2]
+    } == set()
+    made = of_graph(graph_of("dev", preview=False), config)
+    assert said(up).failed == made.failed
+    exported = of_graph(graph_of_export(export(cloud.workspace), "export"), config)
+    assert exported == made
+    assert len(captured.failed) > 10
 
 
 def test_the_pack_with_devs_own_levels_lets_dev_through(tmp_path: Path, pulumi: Path) -> None:
