@@ -8,7 +8,8 @@ import shutil
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.service.conftest import open_folder
+from tests.service.processes import Services
 from tests.service.waiting import eventually_sync
 from tools.obtain import find
 
@@ -91,46 +94,53 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / ".compose"
 
 
+@contextmanager
+def nginx_before(upstream: int, secrets: Path, folder: Path) -> Generator[httpx.Client]:
+    """nginx with the configuration as it is, but for paths, addresses, and a rate that no machine is too slow for."""
+    command = [tool("nginx"), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as taken:
+        port = taken.server_port
+    text = (FILES / "nginx.conf").read_text()
+    for ours, here in {
+        " /tmp/": f" {folder}/",
+        "/run/secrets": str(secrets),
+        "service:8000": f"127.0.0.1:{upstream}",
+        "listen 8443": f"listen 127.0.0.1:{port}",
+        "listen 127.0.0.1:8081": f"listen unix:{folder}/health",
+        "rate=50r/s": "rate=1r/m",
+    }.items():
+        assert ours in text
+        text = text.replace(ours, here)
+    (folder / "nginx.conf").write_text(text)
+    judged = run(*command, "-t")
+    assert judged.returncode == 0, judged.stderr
+    trusted = ssl.create_default_context(cafile=str(secrets / "tls.crt"))
+    with (
+        subprocess.Popen([*command, "-g", "daemon off; master_process off;"], stdout=subprocess.DEVNULL) as process,
+        httpx.Client(base_url=f"https://localhost:{port}", verify=trusted, timeout=WAIT_SECONDS) as client,
+    ):
+        try:
+            eventually_sync(lambda: listens(client))
+            yield client
+        finally:
+            process.terminate()
+
+
 @pytest.fixture
 def front(secrets: Path, tmp_path: Path) -> Iterator[Front]:
-    """nginx with the configuration as it is, but for paths, addresses, and a rate that no machine is too slow for."""
-    nginx, service = tool("nginx"), Service()
+    service = Service()
     with ThreadingHTTPServer(("127.0.0.1", 0), handler(service)) as upstream:
         threading.Thread(target=upstream.serve_forever, daemon=True).start()
-        with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as taken:
-            port = taken.server_port
-        text = (FILES / "nginx.conf").read_text()
-        for ours, here in {
-            " /tmp/": f" {tmp_path}/",
-            "/run/secrets": str(secrets),
-            "service:8000": f"127.0.0.1:{upstream.server_port}",
-            "listen 8443": f"listen 127.0.0.1:{port}",
-            "listen 127.0.0.1:8081": f"listen unix:{tmp_path}/health",
-            "rate=50r/s": "rate=1r/m",
-        }.items():
-            assert ours in text
-            text = text.replace(ours, here)
-        configuration = tmp_path / "nginx.conf"
-        configuration.write_text(text)
-        command = [nginx, "-e", "stderr", "-c", str(configuration)]
-        judged = run(*command, "-t")
-        assert judged.returncode == 0, judged.stderr
-        with subprocess.Popen(
-            [*command, "-g", "daemon off; master_process off;"], stdout=subprocess.DEVNULL
-        ) as process:
-            try:
-                trusted = ssl.create_default_context(cafile=str(secrets / "tls.crt"))
-                with httpx.Client(base_url=f"https://localhost:{port}", verify=trusted, timeout=WAIT_SECONDS) as client:
-                    eventually_sync(lambda: listens(client))
-                    yield Front(client, service)
-            finally:
-                process.terminate()
-                upstream.shutdown()
+        try:
+            with nginx_before(upstream.server_port, secrets, tmp_path) as client:
+                yield Front(client, service)
+        finally:
+            upstream.shutdown()
 
 
 def listens(client: httpx.Client) -> bool:
     try:
-        return client.get("/").status_code == 200
+        return client.get("/health").status_code == 200
     except httpx.ConnectError:
         return False
 
@@ -181,3 +191,25 @@ def test_a_request_larger_than_the_service_takes_ends_at_the_door(front: Front) 
     before = len(front.service.seen)
     assert front.client.post("/", content=b"x" * (1_048_576 + 1)).status_code == 413
     assert len(front.service.seen) == before
+
+
+def test_with_a_key_of_the_documented_command_a_run_is_streamed_through_nginx(secrets: Path) -> None:
+    with open_folder() as folder:
+        services = Services(folder)
+        running = services.start(auth="on", trusted_proxies="127.0.0.1/32")
+        try:
+            made = services.command("keys", "create", "--user", "me")
+            upstream = httpx.URL(running.url).port
+            assert upstream is not None
+            with nginx_before(upstream, secrets, folder) as client:
+                question = {"messages": [{"role": "user", "content": "How do I reset my password?"}]}
+                body = {"assistant_id": "support_triage", "input": question}
+                assert client.post("/runs/stream", json=body).status_code == 401
+                client.headers["Authorization"] = f"Bearer {made.stdout.strip()}"
+                answer = client.post("/runs/stream", json=body)
+                assert answer.status_code == 200, answer.text
+                assert answer.headers["content-type"].startswith("text/event-stream")
+                assert "password" in answer.text
+        finally:
+            running.process.terminate()
+            running.process.wait(WAIT_SECONDS)
