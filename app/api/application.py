@@ -65,7 +65,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         str(settings.config),
         project.get("webhooks"),
         frozenset(settings.webhook_private_hosts),
-        laptop=not settings.signs_in,
+        laptop=settings.on_laptop,
     )
     store = read_store_settings(settings.config)
     embedder = load_embedder(settings.config, store.index) if store.index else None

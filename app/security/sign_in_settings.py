@@ -146,6 +146,11 @@ class SignInSettings(BaseSettings):
         return self.auth == "on" and self.role != "worker"
 
     @property
+    def on_laptop(self) -> bool:
+        """Not so for a worker of others: it signs nobody in itself, but runs what other machines' users asked for."""
+        return self.auth == "off" and is_loopback(self.host)
+
+    @property
     def sign_in_told(self) -> str:
         """For people, at the start."""
         if not self.signs_in:

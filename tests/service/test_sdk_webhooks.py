@@ -29,6 +29,7 @@ pytestmark = pytest.mark.anyio
 
 SECRET = bytes(range(32))
 STEPS: dict[str, Any] = {"steps": []}
+PROBLEMS = "SELECT problem FROM webhooks"
 
 
 @dataclass(frozen=True)
@@ -197,3 +198,20 @@ async def test_deleting_a_thread_erases_what_was_to_be_told_of_it(sending: Sendi
 async def test_an_address_inside_is_refused_with_the_request(sdk: Sdk, url: str) -> None:
     with pytest.raises(UnprocessableEntityError, match="webhook"):
         await sdk.runs.create(await new_thread(sdk), "steps", input=STEPS, webhook=url)
+
+
+@pytest.mark.parametrize("outside", [{"auth": "on"}, {"host": "0.0.0.0"}])  # noqa: S104  any but loopback
+async def test_a_worker_that_is_on_no_laptop_does_not_call_its_own_machine(
+    database_url: str, outside: dict[str, Any]
+) -> None:
+    settings = Settings(database_url=SecretStr(database_url), config=CONVERSATION)
+    with (
+        receiver() as told,
+        served(settings.model_copy(update={"role": "api"})) as api,
+        served(settings.model_copy(update={"role": "worker", **outside})),
+    ):
+        async with get_client(url=api, api_key=None) as client:
+            sdk: Sdk = client
+            await sdk.runs.create(await new_thread(sdk), "steps", input=STEPS, webhook=told.url)
+        await eventually(lambda: [row["problem"] for row in statement(database_url, PROBLEMS)] == ["RefusedAddress"])
+        assert told.received() == []
