@@ -21,6 +21,7 @@ from stacks.cost.delta import Delta, Gate
 from stacks.cost.estimate import Estimate, as_data, estimate_resources
 from stacks.cost.facts import billed
 from stacks.cost.plan_command import plan_command
+from stacks.cost.saving import saving_command
 from stacks.terminal import Exit, Refused, console, errors
 
 
@@ -175,4 +176,8 @@ def check_prices(arguments: list[str]) -> int:
     return Exit.OK
 
 
-COMMANDS: Mapping[str, Callable[[list[str]], int | None]] = {"plan": plan_command, "prices": check_prices}
+COMMANDS: Mapping[str, Callable[[list[str]], int | None]] = {
+    "plan": plan_command,
+    "prices": check_prices,
+    "saving": saving_command,
+}

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from infra.instances import max_connections, shape
-from infra.node_mix import DOMAINS, node_limits
+from infra.node_mix import SPOT_SHARE, node_limits
 from infra.service_rules import connections, pods_per_node, replicas_in_rollout
 from infra.settings import PROJECT, Settings
 from stacks.configuration import settings_of
@@ -220,8 +220,8 @@ def _by_price(base: Base, classes: tuple[str, ...], multi_az: bool) -> list[str]
 def _usage(usage: Usage, wanted: Demand, least: int, average: float, most: int) -> Usage:
     """The usage file's, at this load; nodes from the fewest that the floors need to all of the peak."""
     nodes = Range(Decimal(least), Decimal(str(max(least, average))), Decimal(most))
-    base = len(DOMAINS["on-demand"]) / Decimal(sum(len(domains) for domains in DOMAINS.values()))
-    workers = usage.workers.model_copy(update={"on_demand_nodes": nodes * base, "spot_nodes": nodes * (1 - base)})
+    spot = Decimal(SPOT_SHARE)
+    workers = usage.workers.model_copy(update={"on_demand_nodes": nodes * (1 - spot), "spot_nodes": nodes * spot})
     return scaled(usage, wanted.runs_per_month).model_copy(update={"workers": workers})
 
 
