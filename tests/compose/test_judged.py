@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import ssl
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.compose.documented import commands
 from tests.service.conftest import open_folder
 from tests.service.processes import Services
 from tests.service.waiting import eventually_sync
@@ -26,7 +26,6 @@ from tools.obtain import find
 pytestmark = pytest.mark.compose
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "tools" / "compose"
-PAGE = ROOT / "docs" / "operations" / "compose.md"
 WAIT_SECONDS = 30
 
 
@@ -88,8 +87,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl")
     folder = tmp_path_factory.mktemp("host")
-    commands = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S)[0]
-    made = run("sh", "-euc", commands, folder=folder)
+    made = run("sh", "-euc", commands()[0], folder=folder)
     assert made.returncode == 0, made.stderr
     return folder / ".compose"
 
