@@ -87,6 +87,7 @@ lock: $(READY) ## Resolve the requirement files again (LOCK=--upgrade for newer 
 	@$(COMPILE) pyproject.toml --group app -c requirements/dev.txt -o requirements/app.txt
 	@$(COMPILE) pyproject.toml --group infra -c requirements/dev.txt -o requirements/infra.txt
 	@echo uv | $(COMPILE) - -o requirements/uv.txt
+	@echo checkov | $(COMPILE) - -o requirements/referee.txt
 
 pin: $(READY) ## Show newer versions of add-ons and base image, asked of AWS and the registry (APPLY=--apply writes)
 	@$(RUN) stacks.pin --stack '$(STACK)' $(APPLY)

@@ -49,6 +49,14 @@ class DebianPackage:
 
 
 @dataclass(frozen=True)
+class PythonPackage:
+    """A command from PyPI, installed with all it needs from a file of pins and hashes."""
+
+    pins: Path
+    command: str
+
+
+@dataclass(frozen=True)
 class Tool:
     name: str
     version: str
@@ -56,6 +64,7 @@ class Tool:
     release: Release | None = None
     go: GoBuild | None = None
     debian: DebianPackage | None = None
+    python: PythonPackage | None = None
     same: int = 1  # how many parts of the version must be the pinned ones; the rest may be later
 
 
@@ -207,7 +216,16 @@ CONTROL_PLANE = (
     _control_plane("vpa-admission-controller", VPA_VERSION, f"{_VPA}/pkg/admission-controller", _PLAIN),
 )
 
+# The referee of the policies (tests/policies/test_referee.py).
+CHECKOV = Tool(
+    name="checkov",
+    version="3.3.30",
+    version_command=("--version",),
+    python=PythonPackage(pins=HERE.parent / "requirements" / "referee.txt", command="checkov"),
+    same=3,
+)
+
 TOOLS = {
     tool.name: tool
-    for tool in (PULUMI, PROMTOOL, AMTOOL, ACTIONLINT, COMPOSE_SPEC, REDIS, PGBOUNCER, NGINX, *CONTROL_PLANE)
+    for tool in (PULUMI, PROMTOOL, AMTOOL, ACTIONLINT, COMPOSE_SPEC, REDIS, PGBOUNCER, NGINX, CHECKOV, *CONTROL_PLANE)
 }

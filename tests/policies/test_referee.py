@@ -1,8 +1,4 @@
-"""Our verdicts against checkov's, which knows nothing of us; each disagreement is explained in disagreements.json.
-
-Needs checkov in an environment of its own: `uv venv .tools/checkov`, then `uv pip install --python
-.tools/checkov/bin/python -r requirements/referee.txt`.
-"""
+"""Our verdicts against checkov's, which knows nothing of us; each disagreement is explained in disagreements.json."""
 
 from __future__ import annotations
 
@@ -13,13 +9,13 @@ import pytest
 
 from policies.configuration import read
 from policies.evaluate import evaluate
-from stacks.configuration import ROOT
 from stacks.graph import Resource
 from tests.policies.cases import CASES
 from tests.policies.referee import counterparts, judged_by_checkov, named, ours, write
 from tests.policies.test_checks import CHECKS, TODAY, failing, passing, shipped
+from tools.catalogue import Unavailable
+from tools.obtain import obtain
 
-CHECKOV = ROOT / ".tools" / "checkov" / "bin" / "checkov"
 EXPLAINED: dict[str, str] = json.loads(Path(__file__).with_name("disagreements.json").read_text())
 RELEVANT = [case for case in CASES if list(counterparts(CHECKS[case.check])) and case.path and not case.of]
 
@@ -35,11 +31,18 @@ def with_mistakes() -> tuple[dict[str, Resource], dict[str, str]]:
     return resources, mistaken
 
 
-@pytest.mark.skipif(not CHECKOV.exists(), reason="no checkov in .tools/checkov: the docstring says how to get it")
-def test_checkov_and_we_agree_but_for_what_is_explained(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def checkov() -> Path:
+    try:
+        return obtain("checkov").path
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+def test_checkov_and_we_agree_but_for_what_is_explained(checkov: Path, tmp_path: Path) -> None:
     resources, mistaken = with_mistakes()
     write(tmp_path, resources)
-    theirs = judged_by_checkov(CHECKOV, tmp_path)
+    theirs = judged_by_checkov(checkov, tmp_path)
     choices = read("prod", CHECKS.values())
     compared, differing = 0, set[str]()
     for check in (CHECKS[case.check] for case in RELEVANT):
