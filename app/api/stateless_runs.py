@@ -27,7 +27,8 @@ async def _accept(
 ) -> Accepted:
     assistant = await service.assistants.get(caller, body.assistant_id)
     new = body.run(caller, str(uuid4()), assistant, recorded=recorded, idempotency_key=key)
-    return await service.queue.accept(replace(new, create_thread=True, thread_ttl_seconds=body.ttl_seconds))
+    own = replace(new, create_thread=True, thread_made_up=True, thread_ttl_seconds=body.ttl_seconds)
+    return await service.queue.accept(own)
 
 
 @router.post("", operation_id="create_stateless_run")

@@ -46,6 +46,7 @@ async def execute(
             priority=request.priority,
             idempotency_key=idempotency_key,
             create_thread=True,
+            thread_made_up=request.thread_id is None,
             recorded=False,
         )
     )

@@ -93,6 +93,7 @@ class NewRun:
     after_seconds: float = 0
     idempotency_key: str | None = None
     create_thread: bool = False
+    thread_made_up: bool = False  # its id is not the client's, and another one when the request is repeated
     thread_ttl_seconds: int | None = None  # of a thread that is made for it
     recorded: bool = True
     trace_context: str | None = None

@@ -358,13 +358,16 @@ def _refuse_second_answer(thread: Thread, others: Sequence[Run], new: NewRun) ->
 
 
 def _digest(new: NewRun) -> bytes:
-    """Of all that makes two requests the same, for the idempotency key. A made-up thread id is not part of it."""
+    """Of all that makes two requests the same, for the idempotency key."""
     parts = [
         new.graph_id,
         new.assistant_id,
         new.strategy,
         new.priority,
         new.metadata,
-        *([new.webhook] if new.webhook else []),
+        new.webhook,
+        new.after_seconds,
+        new.thread_ttl_seconds,
+        None if new.thread_made_up else new.thread_id,
     ]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS) + new.request.encoded()).digest()

@@ -40,6 +40,16 @@ async def test_without_a_thread_id_each_run_gets_a_thread_of_its_own(client: htt
     assert one["thread_id"] != other["thread_id"]
 
 
+async def test_a_repeated_key_gets_the_first_answer_and_on_another_thread_none(stepwise: httpx.AsyncClient) -> None:
+    async def execute(**on: str) -> httpx.Response:
+        key = {"idempotency-key": f"of {len(on)}"}
+        return await stepwise.post("/workflow/execute", json={"input": {"steps": []}, **on}, headers=key)
+
+    assert (await execute()).json()["run_id"] == (await execute()).json()["run_id"]
+    assert (await execute(thread_id="one")).json()["run_id"] == (await execute(thread_id="one")).json()["run_id"]
+    assert (await execute(thread_id="two")).json()["error"]["code"] == "idempotency_key_reused"
+
+
 async def test_a_second_turn_continues_the_thread_and_keeps_nothing_of_the_first_answer(
     client: httpx.AsyncClient,
 ) -> None:

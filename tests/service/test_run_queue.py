@@ -276,10 +276,20 @@ async def all_wait(pool: Pool, count: int) -> bool:
     return row is not None and row["found"] == count
 
 
-async def test_a_key_with_another_request_is_refused(queue: RunQueue) -> None:
-    await accepted(queue, idempotency_key="k")
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"request": RunRequest(input={"messages": ["other"]})},
+        {"thread_id": "other"},
+        {"after_seconds": 60},
+        {"thread_ttl_seconds": 60},
+    ],
+)
+async def test_a_key_with_another_request_is_refused(queue: RunQueue, other: dict[str, Any]) -> None:
+    first = a_run("t", idempotency_key="k")
+    await queue.accept(first)
     with pytest.raises(KeyReused, match="new key"):
-        await accepted(queue, idempotency_key="k", request=RunRequest(input={"messages": ["other"]}))
+        await queue.accept(replace(first, run_id=uuid4(), **other))
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back(pool: Pool, signals: Signals) -> None:
