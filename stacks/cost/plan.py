@@ -18,7 +18,7 @@ from stacks.cost.amounts import Range
 from stacks.cost.estimate import Estimate, estimate_resources
 from stacks.cost.facts import Billed
 from stacks.cost.load import Demand, Load, demand
-from stacks.cost.prices import Prices
+from stacks.cost.prices import REFRESH, Prices
 from stacks.cost.usage import Usage, scaled
 from stacks.terminal import Refused
 
@@ -171,7 +171,10 @@ def _with_database(settings: Settings, base: Base, load: Load, wanted: Demand) -
         "storage_gib": max(size, database.storage_gib),
         "max_storage_gib": max(size * 2, database.max_storage_gib),
     }
-    for name in _by_price(base, DATABASE_CLASSES, database.multi_az):
+    classes = _by_price(base, DATABASE_CLASSES, database.multi_az)
+    if not classes:
+        raise Refused(f"region={settings.region}: no database class has a price here. {REFRESH}")
+    for name in classes:
         kind = shape(name)
         if kind is None or kind.vcpu * DATABASE_BUSY < wanted.database_vcpu:
             continue

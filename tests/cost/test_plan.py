@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,7 @@ from stacks.cost.facts import billed
 from stacks.cost.load import demand, load_of
 from stacks.cost.plan import RETENTION, Base, Plan, most_users, nodes_for, plan
 from stacks.cost.plan_command import to_yaml
+from stacks.cost.prices import Prices
 from stacks.cost.prices import load as price_table
 from stacks.cost.usage import parse, read, scaled
 from stacks.terminal import Exit, Refused, run_command
@@ -161,6 +163,11 @@ def test_users_or_a_budget_above_nothing_must_be_given(arguments: list[str]) -> 
 def test_a_load_that_no_settings_hold_is_refused_with_what_ends_it(inputs: dict[str, Any], told: str) -> None:
     with pytest.raises(Refused, match=told):
         plan(base("prod"), load_of(inputs))
+
+
+def test_a_region_without_prices_is_refused_as_such() -> None:
+    with pytest.raises(Refused, match="region=us-east-1: no database class has a price here"):
+        plan(replace(base("prod"), prices=Prices(())), load_of({"users": 10}))
 
 
 def test_a_budget_below_the_fixed_costs_carries_nobody() -> None:
