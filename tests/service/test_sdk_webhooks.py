@@ -155,6 +155,23 @@ async def test_what_never_succeeds_becomes_a_dead_letter(
     assert (row["problem"], row["attempts"]) == (f"status {status}", attempts)
 
 
+async def test_numbers_beyond_64_bits_are_told_as_they_are(sdk: Sdk) -> None:
+    with receiver() as told:
+        await sdk.runs.create(await new_thread(sdk), "steps", input=STEPS, metadata={"x": 1e20}, webhook=told.url)
+        await eventually(told.received)
+        assert verified(told.received()[0])["metadata"] == {"x": 10**20}
+
+
+async def test_an_attempt_that_fails_before_it_is_sent_counts_too(sending: Sending, sdk: Sdk) -> None:
+    with receiver(500) as told:
+        run = await sdk.runs.create(await new_thread(sdk), "steps", input=STEPS, webhook=told.url)
+        await eventually(lambda: sending.attempts(run["run_id"]) == 1)
+        query = "UPDATE webhooks SET run = '{}', attempts = %s, problem = NULL, due_at = now() WHERE run_id = %s"
+        sending.rows(query, len(PAUSES), run["run_id"])
+        await eventually(lambda: (sending.waiting(run["run_id"]) or {}).get("dead"))
+        assert (sending.waiting(run["run_id"]) or {})["problem"] == "KeyError"
+
+
 async def test_a_receiver_that_is_away_gets_it_when_it_is_back(sending: Sending, sdk: Sdk) -> None:
     with receiver() as gone:
         pass
