@@ -463,8 +463,12 @@ async def delete_ended(connection: Connection, seconds: float, limit: int) -> in
 
 
 async def pending_at_most(connection: Connection, limit: int) -> int:
-    """How many wait, counted no further than the limit."""
-    query = "SELECT count(*) AS found FROM (SELECT FROM runs WHERE status = 'pending' LIMIT %s) AS waiting"
+    """How many wait, counted no further than the limit. Delayed runs are not waiting yet."""
+    query = """
+        SELECT count(*) AS found FROM (
+            SELECT FROM runs WHERE status = 'pending' AND available_at <= now() LIMIT %s
+        ) AS waiting
+    """
     return cast("DictRow", await (await connection.execute(query, (limit,))).fetchone())["found"]
 
 
