@@ -65,7 +65,7 @@ async def threads(
 
 @router.post("/end", operation_id="end_sessions_of_user")
 async def end(user: UserName, body: End, caller: CurrentCaller, service: ReadyService) -> Ended:
-    """Ends the user's runs, and erases the threads if asked."""
+    """Ends the user's runs, disables the crons that would begin others, and erases the threads if asked."""
     meant = await _meant(service, caller, user)
     runs, erased = await service.users.end(meant, body.thread_ids, erase=body.erase)
     return Ended(runs=runs, threads=erased)

@@ -129,11 +129,16 @@ class Threads:
         """Erases threads, their runs, events and checkpoints; how many. A run in progress loses its claim and stops."""
         async with self._pool.connection() as connection, connection.transaction():
             running = await runs.unended_where(connection, caller, thread_ids)
-            deleted = await threads.delete(connection, caller, thread_ids)
-            await self._saver.delete_threads(connection, deleted)
-            await webhooks.delete_of_threads(connection, deleted)
+            deleted = await self.delete_within(connection, caller, thread_ids)
         self._signals.publish(ATTENTION, *(changed(run_id) for run_id in running))
         return len(deleted)
+
+    async def delete_within(self, connection: Connection, caller: Caller, thread_ids: Sequence[str]) -> list[str]:
+        """Those that were erased in the caller's transaction. Their runs stop when they next renew their claim."""
+        deleted = await threads.delete(connection, caller, thread_ids)
+        await self._saver.delete_threads(connection, deleted)
+        await webhooks.delete_of_threads(connection, deleted)
+        return deleted
 
     async def delete_of_assistant(self, caller: Caller, assistant_id: str) -> int:
         async with self._pool.connection() as connection:

@@ -12,7 +12,7 @@ from app.runtime.threads import Threads
 from app.security.audit import Audit
 from app.security.caller import Caller
 from app.tables import audit as audit_table
-from app.tables import user_rows
+from app.tables import crons, user_rows
 
 BATCH = 100
 
@@ -32,7 +32,12 @@ class UserData:
             return await audit_table.known_subject(connection, user)
 
     async def end(self, user: Caller, thread_ids: Sequence[str] | None, *, erase: bool) -> tuple[int, int]:
-        """Ends the runs of threads, all of them for None, and erases them if asked; how many runs and threads."""
+        """Ends the runs of threads, all of them for None, and erases them if asked; how many runs and threads.
+
+        Their crons go first: one that fired later would begin what was ended.
+        """
+        async with self._pool.connection() as connection:
+            await crons.disable(connection, user, thread_ids)
         ended = 0
         for thread_id in [None] if thread_ids is None else thread_ids:
             ended += await self._queue.cancel_many(user, RunSelection(thread_id=thread_id), "interrupt")
@@ -55,7 +60,11 @@ class UserData:
         """By table, how many rows went. What the user did stays on record, as done by nobody who can be named."""
         _, threads = await self.end(user, None, erase=True)
         async with self._pool.connection() as connection, connection.transaction():
-            places = [place for place in await user_rows.places(connection) if not place.parent]
+            # With their checkpoints, which name no user: a request may have made one meanwhile.
+            late = await self._threads.delete_within(connection, user, await user_rows.thread_ids(connection, user))
+            places = [
+                place for place in await user_rows.places(connection) if not place.parent and place.table != "threads"
+            ]
             gone = {place.table: await user_rows.delete(connection, user, place) for place in places}
         self._audit.forget(user)
-        return {**gone, "threads": threads + gone.get("threads", 0)}
+        return {**gone, "threads": threads + len(late)}

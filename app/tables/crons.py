@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -96,6 +96,16 @@ async def save(connection: Connection, cron: Cron) -> None:
 async def delete(connection: Connection, caller: Caller, cron_id: UUID) -> bool:
     query = f"DELETE FROM crons WHERE cron_id = %(cron_id)s AND {OWNED}"  # noqa: S608  constants
     return (await connection.execute(query.encode(), {"cron_id": cron_id, **caller.owns})).rowcount > 0
+
+
+async def disable(connection: Connection, caller: Caller, thread_ids: Sequence[str] | None) -> None:
+    """Those that run on these threads, all of the caller's for None. Waits for one that fires just now."""
+    query = f"""
+        UPDATE crons SET enabled = false, updated_at = now()
+        WHERE enabled AND {OWNED} AND (%(ids)s::text[] IS NULL OR thread_id = ANY(%(ids)s))
+    """  # noqa: S608  constants
+    values = {"ids": None if thread_ids is None else list(thread_ids), **caller.owns}
+    await connection.execute(query.encode(), values)
 
 
 @dataclass(frozen=True)

@@ -119,3 +119,40 @@ async def test_a_user_who_is_erased_leaves_no_data_a_whole_audit_log_and_nobody_
         assert {row["action"] for row in log} == {"run", "export", "delete", "read"}
         assert not [row for row in log if "ann" in str(row)]
     assert verified(settings, folder)[0] == 0
+
+
+async def test_what_an_administrator_ended_is_begun_anew_by_no_cron(settings: Settings) -> None:
+    async with opened(settings.model_copy(update={"config": STEPWISE})) as (_, client):
+        cron: dict[str, Any] = {"assistant_id": "stepwise", "schedule": "* * * * *", "input": {"steps": []}}
+        await client.post("/threads", json={"thread_id": "t"}, headers=ANN)
+        for path, user in (("/threads/t/runs/crons", ANN), ("/runs/crons", ANN), ("/runs/crons", BOB)):
+            assert (await client.post(path, json=cron, headers=user)).status_code == 200
+
+        async def enabled(user: dict[str, str]) -> list[str | None]:
+            found = await client.post("/runs/crons/search", json={"enabled": True}, headers=user)
+            return [cron["thread_id"] for cron in found.json()]
+
+        await client.post("/admin/users/ann/end", json={"thread_ids": ["t"]}, headers=ROOT)
+        assert await enabled(ANN) == [None]
+        await client.post("/admin/users/ann/end", json={}, headers=ROOT)
+        assert (await enabled(ANN), await enabled(BOB)) == ([], [None])
+
+
+async def test_a_thread_that_begins_while_its_user_is_erased_leaves_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(settings.model_copy(update={"config": STEPWISE})) as (app, client):
+        users = app.state.service.users
+        end = users.end
+
+        async def and_another(*args: Any, **kwargs: Any) -> Any:
+            done = await end(*args, **kwargs)
+            await client.post("/threads/late/runs/wait", json=a_run(), headers=ANN)
+            return done
+
+        monkeypatch.setattr(users, "end", and_another)
+        assert (await client.delete("/admin/users/ann", headers=ROOT)).json()["threads"] == 1
+        async with app.state.service.database.pool.connection() as connection:
+            for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "runs", "threads"):
+                cursor = await connection.execute(f"SELECT * FROM {table}")  # noqa: S608  constants
+                assert await cursor.fetchall() == []
