@@ -22,18 +22,19 @@ from app.observability.logs import frames
 from app.observability.metrics import Metrics
 from app.runtime.assistants import Assistants, thread_metadata, with_settings
 from app.runtime.database import Pool
-from app.runtime.problems import Problem, ThreadBusy, UnknownCron, UnknownGraph, UnknownThread
+from app.runtime.problems import LimitReached, Problem, ThreadBusy, UnknownCron, UnknownGraph, UnknownThread
 from app.runtime.run import TEMPORARY_THREAD_SECONDS, NewRun, RunRequest, Strategy
 from app.runtime.run_queue import RunQueue
 from app.runtime.schedules import next_time
 from app.runtime.webhook_policy import WebhookPolicy
-from app.security.caller import Caller
+from app.security.caller import LAPTOP, Caller
 from app.tables import crons, threads
 from app.tables.crons import Connection, Cron, Due, Search
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+RETRY_SECONDS = 60  # for whoever has as many crons as a user may have: only the user makes room
 LONGEST_WAIT_SECONDS = 300  # between two attempts to have a firing's run accepted
 TIMING = ("schedule", "timezone", "end_time", "enabled")
 
@@ -58,10 +59,11 @@ class NewCron:
 class Crons:
     """What the API does with crons. Raises the problems of app/runtime/problems.py."""
 
-    def __init__(self, pool: Pool, assistants: Assistants, webhooks: WebhookPolicy) -> None:
+    def __init__(self, pool: Pool, assistants: Assistants, webhooks: WebhookPolicy, most_of_user: int) -> None:
         self._pool = pool
         self._assistants = assistants
         self._webhooks = webhooks
+        self._most_of_user = most_of_user
 
     async def create(self, caller: Caller, new: NewCron) -> Cron:
         assistant = await self._assistants.get(caller, new.assistant_id)
@@ -70,6 +72,7 @@ class Crons:
         async with self._pool.connection() as connection, connection.transaction():
             if new.thread_id is not None and await threads.get(connection, caller, new.thread_id) is None:
                 raise _unknown_thread(new.thread_id)
+            await self._refuse_more(connection, caller)
             now = await crons.now(connection)
             made = Cron(
                 cron_id=uuid4(),
@@ -137,6 +140,19 @@ class Crons:
         wanted = await self._by_id(caller, wanted)
         async with self._pool.connection() as connection:
             return await crons.count(connection, caller, wanted)
+
+    async def _refuse_more(self, connection: Connection, caller: Caller) -> None:
+        """All crons fire one after the other, so nobody may have them without end."""
+        if caller.owns == LAPTOP.owns:
+            return
+        await crons.hold_back_others(connection, caller)
+        if await crons.count(connection, caller, Search()) >= self._most_of_user:
+            raise LimitReached(
+                f"You have {self._most_of_user} crons. Delete one.",
+                limit="user_crons",
+                value=f"{self._most_of_user} crons",
+                retry_after=RETRY_SECONDS,
+            )
 
     async def _by_id(self, caller: Caller, wanted: Search) -> Search:
         if wanted.assistant_id is None:

@@ -144,7 +144,7 @@ async def open_service(
             assistants=assistants,
             threads=threads,
             queue=queue,
-            crons=Crons(database.pool, assistants, webhooks),
+            crons=Crons(database.pool, assistants, webhooks, settings.user_crons),
             stores=stores,
             events=events,
             thread_streams=ThreadStreams(database.pool, events, queue.watch),

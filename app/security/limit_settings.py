@@ -34,6 +34,7 @@ class LimitSettings(BaseSettings):
     )
     address_burst: int = Field(default=500, ge=1, le=1_000_000, description="Set how many of them may come at once.")
     user_runs: int = Field(default=50, ge=1, description="Set how many unfinished runs a user may have.")
+    user_crons: int = Field(default=100, ge=1, description="Set how many crons a user may have.")
     user_streams: int = Field(default=20, ge=1, description="Set how many streams a user may have open in one process.")
     process_streams: int = Field(default=2000, ge=1, description="Set how many streams a process may have open.")
     head_seconds: float = Field(

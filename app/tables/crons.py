@@ -62,6 +62,12 @@ async def now(connection: Connection) -> datetime:
     return cast("DictRow", await (await connection.execute("SELECT now() AS now")).fetchone())["now"]
 
 
+async def hold_back_others(connection: Connection, caller: Caller) -> None:
+    """Until the transaction ends the caller makes no cron elsewhere."""
+    query = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+    await connection.execute(query, (f"crons\t{caller.tenant}\t{caller.user}",))
+
+
 async def insert(connection: Connection, cron: Cron) -> None:
     query = f"""
         INSERT INTO crons ({COLUMNS}, attempt_at) VALUES (

@@ -111,6 +111,7 @@ def signed_in(database_url: str, **changes: Any) -> Generator[Access]:
             "auth_tenant_claim": "org",
             "user_rate": None,
             "user_runs": 10_000,
+            "user_crons": 10_000,
             **changes,
         }
         served_with = Settings(database_url=SecretStr(database_url), config=STEPWISE, **settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,26 @@ async def test_too_many_open_streams_are_refused_before_their_run_is_accepted(
                 assert (refused.status_code, refused.json()["error"]["limit"]["name"]) == (429, "process_streams")
         for thread in ("three", "four"):  # the slot is free again when its stream has ended
             assert "event: end" in (await stream(thread, ANN)).text
+
+
+async def test_a_user_has_so_many_crons_and_no_more_even_when_they_come_at_once(settings: Settings) -> None:
+    few = settings.model_copy(update={"user_crons": 3, "config": STEPWISE, "pool_min_size": 8})
+    body = {"assistant_id": "stepwise", "schedule": "0 9 * * *", "enabled": False}
+    async with opened(few) as (_, client):
+
+        async def create(user: dict[str, str]) -> httpx.Response:
+            return await client.post("/runs/crons", json=body, headers=user)
+
+        answers = await asyncio.gather(*(create(ANN) for _ in range(8)))
+        made = [answer.json()["cron_id"] for answer in answers if answer.status_code == 200]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert (len(made), len(refused)) == (3, 5)
+        assert refused[0].json()["error"]["limit"]["name"] == "user_crons"
+        assert refused[0].headers["retry-after"]
+        assert (await create(BOB)).status_code == 200
+        await client.delete(f"/runs/crons/{made[0]}", headers=ANN)
+        assert (await create(ANN)).status_code == 200
+        assert [(await create({})).status_code for _ in range(4)] == [200] * 4  # the one user of a laptop
 
 
 def test_every_route_that_answers_with_a_stream_counts_it() -> None:
