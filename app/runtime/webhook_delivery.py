@@ -16,6 +16,7 @@ from app import __version__
 from app.runtime.webhook_policy import HTTP_PORTS, WebhookPolicy
 from app.runtime.webhook_signature import key_of, read_secrets, signature
 
+MOST_AT_ONCE = 32
 ATTEMPT_SECONDS = 15.0  # what the standard recommends at least
 
 
@@ -62,6 +63,7 @@ class Courier:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=httpcore.default_ssl_context(),
             network_backend=CheckedNetwork(policy),
+            max_connections=MOST_AT_ONCE,  # httpcore's own 10 would have the others wait, and fail for it
             max_keepalive_connections=0,  # a connection is for one address that was looked at
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -14,14 +16,14 @@ from psycopg_pool import PoolTimeout
 from app.observability.metrics import Metrics
 from app.runtime.database import Pool
 from app.runtime.stream_parts import to_json
-from app.runtime.webhook_delivery import ATTEMPT_SECONDS, Courier
+from app.runtime.webhook_delivery import ATTEMPT_SECONDS, MOST_AT_ONCE, Courier
 from app.tables import webhooks
 from app.tables.webhooks import Webhook
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-MOST_AT_ONCE = 32
+SHARE = MOST_AT_ONCE // 4  # a user with so many under way has no further one begun: receivers may hang
 LEASE_SECONDS = 2 * ATTEMPT_SECONDS
 # Standard Webhooks' own schedule: 75 hours in all.
 PAUSES = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -37,25 +39,32 @@ class WebhookSender:
         self._metrics = metrics
 
     async def send_forever(self) -> None:
-        sending = set[asyncio.Task[None]]()
+        sending = dict[asyncio.Task[None], Webhook]()
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
-                    taken = await self._take(MOST_AT_ONCE - len(sending))
+                    taken = await self._take(list(sending.values()))
                 except (OperationalError, PoolTimeout) as failure:
                     log.warning("no webhook taken", extra={"fields": {"error": type(failure).__name__}})
                     taken = []
                 for webhook in taken:
                     task = group.create_task(self._send(webhook))
-                    sending.add(task)
-                    task.add_done_callback(sending.discard)
+                    sending[task] = webhook
+                    task.add_done_callback(sending.pop)
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def _take(self, limit: int) -> list[Webhook]:
-        if not limit:
-            return []
-        async with self._pool.connection() as connection:
-            return await webhooks.take_due(connection, limit, LEASE_SECONDS)
+    async def _take(self, sending: Sequence[Webhook]) -> list[Webhook]:
+        """The longest due, a share at a time, so that each user's are counted before more of them are taken."""
+        taken = list[Webhook]()
+        async with self._pool.connection() as connection, connection.transaction():
+            while room := min(SHARE, MOST_AT_ONCE - len(sending) - len(taken)):
+                users = Counter((webhook.tenant, webhook.owner) for webhook in (*sending, *taken))
+                full = [user for user, count in users.items() if count >= SHARE]
+                found = await webhooks.take_due(connection, room, LEASE_SECONDS, full)
+                taken += found
+                if len(found) < room:
+                    break
+        return taken
 
     async def _send(self, webhook: Webhook) -> None:
         """What goes wrong unseen ends with the lease."""

@@ -20,6 +20,7 @@ class Webhook:
 
     run_id: UUID
     tenant: str
+    owner: str
     url: bytes
     run: dict[str, Any]
     state: bytes | None  # JSON
@@ -36,17 +37,29 @@ async def add_state(connection: Connection, run_id: UUID, state: bytes) -> None:
     await connection.execute("UPDATE webhooks SET state = %s WHERE run_id = %s", (state, run_id))
 
 
-async def take_due(connection: Connection, limit: int, lease_seconds: float) -> list[Webhook]:
-    """Counts an attempt for each, and makes it due again in case that whoever takes it says nothing more."""
-    query = """
-        UPDATE webhooks SET attempts = attempts + 1, due_at = now() + make_interval(secs => %s)
-        WHERE run_id IN (
-            SELECT run_id FROM webhooks WHERE NOT dead AND due_at <= now() ORDER BY due_at LIMIT %s
-            FOR UPDATE SKIP LOCKED
-        )
-        RETURNING run_id, tenant, url, run, state, attempts, now() AS now
+async def take_due(
+    connection: Connection, limit: int, lease_seconds: float, without: Sequence[tuple[str, str]]
+) -> list[Webhook]:
+    """Counts an attempt for each, and makes it due again in case that whoever takes it says nothing more.
+
+    `without` are users, each a tenant and an owner.
     """
-    return [_webhook(row) for row in await (await connection.execute(query, (lease_seconds, limit))).fetchall()]
+    query = """
+        UPDATE webhooks SET attempts = attempts + 1, due_at = now() + make_interval(secs => %(lease)s)
+        WHERE run_id IN (
+            SELECT run_id FROM webhooks WHERE NOT dead AND due_at <= now()
+                AND (tenant, owner) NOT IN (SELECT * FROM unnest(%(tenants)s::text[], %(owners)s::text[]))
+            ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        )
+        RETURNING run_id, tenant, owner, url, run, state, attempts, now() AS now
+    """
+    values = {
+        "lease": lease_seconds,
+        "limit": limit,
+        "tenants": [tenant for tenant, _ in without],
+        "owners": [owner for _, owner in without],
+    }
+    return [_webhook(row) for row in await (await connection.execute(query, values)).fetchall()]
 
 
 async def delivered(connection: Connection, run_id: UUID) -> None:

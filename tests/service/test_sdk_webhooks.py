@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from langgraph_sdk.errors import UnprocessableEntityError
 from psycopg.rows import DictRow
 from pydantic import SecretStr
 
+from app.runtime.webhook_delivery import ATTEMPT_SECONDS
 from app.runtime.webhook_sender import PAUSES
 from app.settings import Settings
 from tests.service.conftest import fresh_database, open_folder
@@ -181,6 +183,21 @@ async def test_a_receiver_that_is_away_gets_it_when_it_is_back(sending: Sending,
         sending.rows("UPDATE webhooks SET url = %s WHERE run_id = %s", back.url.encode(), run["run_id"])
         sending.hurry(run["run_id"])
         await eventually(back.received)
+
+
+async def test_receivers_that_hang_delay_nobody_elses_webhooks(sending: Sending) -> None:
+    query = """
+        INSERT INTO webhooks (run_id, thread_id, tenant, owner, url, run, due_at)
+        SELECT gen_random_uuid(), 'none', 'acme', %s, %s, '{"status": "success", "error": null}', now() - %s::interval
+        FROM generate_series(1, %s)
+    """
+    with receiver() as told, socket.create_server(("127.0.0.1", 0), backlog=128) as hanging:
+        address = f"http://127.0.0.1:{hanging.getsockname()[1]}/".encode()
+        for user in ("ann", "carl"):
+            sending.rows(query, user, address, "1 h", 60)
+        sending.rows(query, "bob", told.url.encode(), "1 min", 1)
+        await eventually(told.received, ATTEMPT_SECONDS * 0.8)
+        sending.rows("DELETE FROM webhooks")
 
 
 async def test_a_name_that_leads_inside_is_called_by_no_service(sending: Sending, sdk: Sdk) -> None:
