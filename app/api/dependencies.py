@@ -48,6 +48,15 @@ STREAM = Depends(_stream)
 """For a route that answers with a stream: refused when too many are open."""
 
 
+async def _wait(service: AnyService, caller: CurrentCaller) -> AsyncGenerator[None]:
+    with service.streams.opened(caller, "waits"):
+        yield  # until the answer's last byte
+
+
+WAIT = Depends(_wait)
+"""For a route that answers when a run has ended: refused when too many of the caller's wait."""
+
+
 def _needs(scope: Scope) -> Any:
     async def check(caller: CurrentCaller, request: Request) -> None:
         request.scope["needs"] = scope  # what the audit log calls it by

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
 
-from app.api.dependencies import ERRORS, READ, RUN, STREAM, CurrentCaller, ReadyService
+from app.api.dependencies import ERRORS, READ, RUN, STREAM, WAIT, CurrentCaller, ReadyService
 from app.api.run_answers import EVENTS, FOLLOWED, EventStream, cancels, headers, json_answer, stream_answer
 from app.api.run_bodies import ExistingRun, RunBody, RunField, existing_run
 from app.api.selection import selected
@@ -57,7 +58,7 @@ async def create(
     return existing_run(accepted.run)
 
 
-@router.post("/wait", operation_id="wait_for_run", responses=FOLLOWED, dependencies=[RUN])
+@router.post("/wait", operation_id="wait_for_run", responses=FOLLOWED, dependencies=[RUN, WAIT])
 async def wait(
     thread_id: ThreadId,
     body: RunBody,
@@ -120,7 +121,7 @@ async def delete(thread_id: ThreadId, run_id: UUID, service: ReadyService, calle
     await service.queue.delete(caller, thread_id, run_id)
 
 
-@router.get("/{run_id}/join", operation_id="join_run", responses=FOLLOWED, dependencies=[READ])
+@router.get("/{run_id}/join", operation_id="join_run", responses=FOLLOWED, dependencies=[READ, WAIT])
 async def join(thread_id: ThreadId, run_id: UUID, service: ReadyService, caller: CurrentCaller) -> Response:
     """Waits for the run's end and answers with the thread's values."""
     run = await service.results.get(caller, thread_id, run_id)
@@ -170,10 +171,11 @@ async def cancel(
     action: Literal["interrupt", "rollback"] = "interrupt",
 ) -> None:
     """Ends the run: what it stored is kept, or taken back with the run itself."""
-    await service.queue.cancel(caller, thread_id, run_id, action)
-    if wait:
-        await service.results.ended(caller, thread_id, run_id)
-        response.status_code = 204
+    with service.streams.opened(caller, "waits") if wait else nullcontext():
+        await service.queue.cancel(caller, thread_id, run_id, action)
+        if wait:
+            await service.results.ended(caller, thread_id, run_id)
+            response.status_code = 204
 
 
 def _shown(modes: list[str] | None) -> frozenset[str] | None:

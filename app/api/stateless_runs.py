@@ -9,7 +9,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Body, Response
 
 from app.api import runs
-from app.api.dependencies import ERRORS, RUN, STREAM, CurrentCaller, ReadyService
+from app.api.dependencies import ERRORS, RUN, STREAM, WAIT, CurrentCaller, ReadyService
 from app.api.run_answers import EVENTS, FOLLOWED, EventStream, cancels, headers, json_answer, stream_answer
 from app.api.run_bodies import BatchRunBody, CancelManyBody, ExistingRun, StatelessRunBody, existing_run
 from app.api.runs import IdempotencyKey
@@ -79,7 +79,7 @@ async def cancel_many(
         raise UnknownRun("No run that has not ended meets the conditions.", field="body")
 
 
-@router.post("/wait", operation_id="wait_for_stateless_run", responses=FOLLOWED)
+@router.post("/wait", operation_id="wait_for_stateless_run", responses=FOLLOWED, dependencies=[WAIT])
 async def wait(
     body: StatelessRunBody, service: ReadyService, caller: CurrentCaller, idempotency_key: IdempotencyKey = None
 ) -> Response:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ERRORS, RUN, CurrentCaller, ReadyService
+from app.api.dependencies import ERRORS, RUN, WAIT, CurrentCaller, ReadyService
 from app.api.errors import error_response
 from app.api.run_answers import FOLLOWED, headers
 from app.api.runs import IdempotencyKey
@@ -23,7 +23,9 @@ router = APIRouter(prefix="/workflow", tags=["workflow"], responses=ERRORS)
 FAILURES = {"invalid_input": 422, "run_timeout": 504}  # any other failure of a run is 500
 
 
-@router.post("/execute", operation_id="execute", response_model=ExecuteResponse, responses=FOLLOWED, dependencies=[RUN])
+@router.post(
+    "/execute", operation_id="execute", response_model=ExecuteResponse, responses=FOLLOWED, dependencies=[RUN, WAIT]
+)
 async def execute(
     request: ExecuteRequest, service: ReadyService, caller: CurrentCaller, idempotency_key: IdempotencyKey = None
 ) -> Response:

@@ -62,6 +62,7 @@ _SIGNED_IN = _OURS | {
     "AGENT_ADDRESS_BURST": _ENOUGH,
     "AGENT_USER_RUNS": _ENOUGH,
     "AGENT_USER_STREAMS": _ENOUGH,
+    "AGENT_USER_WAITS": _ENOUGH,
 }
 _VALKEY = {"AGENT_VALKEY_URL": "{redis}"}
 _UVICORN = "-m uvicorn {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning"

@@ -153,7 +153,9 @@ async def open_service(
             audit=audit,
             users=UserData(database.pool, threads, queue, audit),
             rates=rates,
-            streams=OpenStreams(settings.user_streams, settings.process_streams),
+            streams=OpenStreams(
+                {"streams": settings.user_streams, "waits": settings.user_waits}, settings.process_streams
+            ),
             metrics=metrics,
             sign_in=sign_in,
             worker=worker,

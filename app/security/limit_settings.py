@@ -36,7 +36,12 @@ class LimitSettings(BaseSettings):
     user_runs: int = Field(default=50, ge=1, description="Set how many unfinished runs a user may have.")
     user_crons: int = Field(default=100, ge=1, description="Set how many crons a user may have.")
     user_streams: int = Field(default=20, ge=1, description="Set how many streams a user may have open in one process.")
-    process_streams: int = Field(default=2000, ge=1, description="Set how many streams a process may have open.")
+    user_waits: int = Field(
+        default=100, ge=1, description="Set how many requests of a user may wait for the end of runs in one process."
+    )
+    process_streams: int = Field(
+        default=2000, ge=1, description="Set how many streams and waits together a process may have open."
+    )
     head_seconds: float = Field(
         default=15, gt=0, le=300, description="Set the seconds a client may take for a request's headers."
     )

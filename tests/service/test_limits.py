@@ -123,6 +123,37 @@ async def test_a_user_has_so_many_crons_and_no_more_even_when_they_come_at_once(
         assert [(await create({})).status_code for _ in range(4)] == [200] * 4  # the one user of a laptop
 
 
+async def test_too_many_waiting_answers_are_refused_before_anything_is_done(settings: Settings) -> None:
+    one = settings.model_copy(update={"user_waits": 1, "process_streams": 2, "config": STEPWISE})
+    body: dict[str, Any] = {"assistant_id": "stepwise", "input": {"steps": []}, "if_not_exists": "create"}
+    async with opened(one) as (app, client):
+        streams = app.state.service.streams
+        run = (await client.post("/threads/t/runs", json={**body, "after_seconds": 60}, headers=ANN)).json()["run_id"]
+
+        async def ask(method: str, path: str) -> httpx.Response:
+            json: Any = None if "t/runs/" in path else body if "runs" in path else {"input": {"steps": []}}
+            return await client.request(method, path, json=json, headers=ANN)
+
+        with streams.opened(Caller("acme", "ann", ALL_SCOPES), "waits"):
+            for method, path in (
+                ("POST", "/threads/new/runs/wait"),
+                ("POST", "/runs/wait"),
+                ("POST", "/workflow/execute"),
+                ("GET", f"/threads/t/runs/{run}/join"),
+                ("POST", f"/threads/t/runs/{run}/cancel?wait=true"),
+            ):
+                refused = await ask(method, path)
+                assert (path, refused.status_code) == (path, 429)
+                assert refused.json()["error"]["limit"]["name"] == "user_waits"
+            assert (await client.get("/threads/new", headers=ANN)).status_code == 404
+            assert (await client.get(f"/threads/t/runs/{run}", headers=ANN)).json()["status"] == "pending"
+            stream = await ask("POST", "/threads/other/runs/stream")
+            assert "event: end" in stream.text
+        for _ in range(2):  # a place is free again when its answer has ended
+            assert (await ask("POST", "/runs/wait")).status_code == 200
+        assert (await ask("POST", f"/threads/t/runs/{run}/cancel?wait=true")).status_code == 204
+
+
 def test_every_route_that_answers_with_a_stream_counts_it() -> None:
     routes = [route for module in PUBLIC for route in module.router.routes if isinstance(route, APIRoute)]
     streaming = [route for route in routes if route.response_class is EventStream]
