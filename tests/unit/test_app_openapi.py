@@ -31,12 +31,13 @@ def test_streams_are_events_and_all_else_is_json(operations: dict[str, dict[str,
             media = set(answer.get("content", {}))
             if name.endswith("/metrics"):
                 continue
-            streams = name.endswith("/stream") and status == "200"
+            streams = name.endswith(("/stream", "/stream/events")) and status == "200"
             assert media <= {"text/event-stream" if streams else "application/json"}, (name, status)
 
 
 def test_an_answer_that_follows_a_run_says_where_the_run_is(operations: dict[str, dict[str, Any]]) -> None:
-    following = [name for name in operations if name.endswith(("/stream", "/wait", "/join", "/execute"))]
+    of_runs = [name for name in operations if name != "GET /threads/{thread_id}/stream"]
+    following = [name for name in of_runs if name.endswith(("/stream", "/wait", "/join", "/execute"))]
     assert len(following) == 7
     for name in following:
         assert set(operations[name]["responses"]["200"]["headers"]) == {"Content-Location", "Location"}
