@@ -75,7 +75,8 @@ def system_nodes(settings: Settings) -> Iterator[Problem]:
     yield from found
     if shapes and nodes.min_size > 1:
         left = nodes.min_size - 1
-        cpu, memory = needed(settings.environment, left)
+        pooler = settings.database.pooler
+        cpu, memory = needed(settings.environment, left, pooler.replicas if pooler else 0)
         room = smallest(shapes)
         if cpu > left * room.cpu * 1000 or memory > left * room.memory_mib:
             yield Problem(

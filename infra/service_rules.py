@@ -16,6 +16,7 @@ from infra.quantities import mebibytes, millicores
 from infra.settings import Settings
 from infra.settings.service import Workload
 from infra.system_pods import on_every_node
+from infra.versions import PGBOUNCER_EXPORTER_IMAGE, PGBOUNCER_IMAGE
 
 ROLLOUT_SURGE = 0.25  # of a Deployment: old and new pods hold connections together
 _SECRET = re.compile(r"(^|_)(KEY|SECRET|TOKEN|PASSWORD)$")
@@ -177,12 +178,19 @@ def replicas_in_rollout(settings: Settings) -> int:
 
 
 def images(settings: Settings) -> Iterator[Problem]:
-    """A service that is to reach its database through the pooler needs the pooler's image too."""
+    """A service that is to reach its database through the pooler needs the pooler's images too."""
     pooler = settings.database.pooler
-    if settings.service.image and pooler and not pooler.image:
-        rule = "required with service.image: the service reaches the database through it"
-        remedy = "Push an image with pgbouncer and pgbouncer_exporter and set it, or remove database.pooler."
-        yield Problem("database.pooler.image", "(absent)", rule, remedy)
+    if settings.service.image is None or pooler is None:
+        return
+    wanted = {
+        "database.pooler.image": (pooler.image, PGBOUNCER_IMAGE),
+        "database.pooler.exporterImage": (pooler.exporter_image, PGBOUNCER_EXPORTER_IMAGE),
+    }
+    for field, (given, public) in wanted.items():
+        if given is None:
+            rule = "required with service.image: the service reaches the database through the pooler"
+            remedy = f"Copy {public} into your registry and set it, or remove database.pooler."
+            yield Problem(field, "(absent)", rule, remedy)
 
 
 def _workloads(settings: Settings) -> list[tuple[str, Workload]]:

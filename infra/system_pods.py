@@ -53,13 +53,15 @@ _OURS: dict[Literal["dev", "prod"], tuple[SystemPod, ...]] = {
         SystemPod("prometheus-adapter", 2, 100, 256),
         SystemPod("argo-rollouts", 2, 50, 128),
         SystemPod("vertical-pod-autoscaler", 3, 50, 256),
-        SystemPod("pgbouncer", 3, 50, 64),
     ),
 }
 
+# One pod of the pooler; database.pooler says how many there are. PgBouncer has one thread, and a few KiB for each client.
+POOLER = {pod.name: pod for pod in (SystemPod("pgbouncer", 1, 150, 128), SystemPod("pgbouncer-exporter", 1, 10, 32))}
+
 
 def system_pods(environment: Literal["dev", "prod"]) -> tuple[SystemPod, ...]:
-    """Everything that the system nodes of an environment carry."""
+    """Everything that the system nodes of an environment carry, poolers apart."""
     return (*_ADD_ONS, *_OURS[environment])
 
 
@@ -69,9 +71,10 @@ def system_pod(environment: Literal["dev", "prod"], name: str) -> SystemPod:
     return rows[name]
 
 
-def needed(environment: Literal["dev", "prod"], nodes: int) -> tuple[int, int]:
+def needed(environment: Literal["dev", "prod"], nodes: int, poolers: int = 0) -> tuple[int, int]:
     """CPU in millicores and memory in MiB that the system pods ask of a number of nodes."""
-    cpu = memory = 0
+    cpu = poolers * sum(pod.cpu_millicores for pod in POOLER.values())
+    memory = poolers * sum(pod.memory_mib for pod in POOLER.values())
     for pod in system_pods(environment):
         count = nodes if pod.per_node else pod.replicas
         cpu, memory = cpu + count * pod.cpu_millicores, memory + count * pod.memory_mib

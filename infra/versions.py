@@ -104,6 +104,16 @@ CHARTS = {
     "aws-load-balancer-controller": (LOAD_BALANCER_CONTROLLER, "https://aws.github.io/eks-charts"),
 }
 
+# What database.pooler's images are copied from. Digests as public repositories pin these tags, read 2026-11-21: nine
+# agree on the first, one names the second. Neither registry was asked.
+PGBOUNCER_IMAGE = (
+    "docker.io/edoburu/pgbouncer:v1.25.2-p0@sha256:7d7a27d9e90985cab5cf42256f5c13a3120baa4b055b69df37beb272b89b2340"
+)
+PGBOUNCER_EXPORTER_IMAGE = (
+    "quay.io/prometheuscommunity/pgbouncer-exporter:v0.12.1@sha256:"
+    "30f31b6c2efdad3647f8182cc7c1a3a19e42bae5d17387694989f969371c230d"
+)
+
 
 def kubernetes_support(version: str) -> Support | None:
     """The support dates of a Kubernetes minor version on EKS, or None when the table does not know it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_aws as aws
@@ -24,7 +24,7 @@ from infra.aws.logs import log_group
 from infra.aws.network import Network
 from infra.aws.node_provisioning import NodeProvisioning
 from infra.aws.nodes import SystemNodes
-from infra.aws.secrets import Secrets
+from infra.aws.secrets import POOLER_USERS, Secrets
 from infra.aws.storage import Storage
 from infra.aws.workloads import WorkloadRoles
 from infra.kubernetes import pods
@@ -35,9 +35,10 @@ from infra.kubernetes.jobs import DatabaseJobs, Stores
 from infra.kubernetes.labels import MONITORING
 from infra.kubernetes.load_balancer_controller import LoadBalancerController, ServiceTargets
 from infra.kubernetes.monitoring import Monitoring
-from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, PlatformNamespaces, ServiceNamespace
+from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, PGBOUNCER, PlatformNamespaces, ServiceNamespace
 from infra.kubernetes.network_policy import NetworkPolicies
 from infra.kubernetes.node_pools import Karpenter, NodePools
+from infra.kubernetes.pooler import Pooler, pooled_url
 from infra.kubernetes.quotas import Quotas
 from infra.kubernetes.rbac import NamespaceAccess
 from infra.kubernetes.secrets import MountedSecrets
@@ -227,7 +228,14 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     direct = pods.database_url("agent_app", database.address)
     backends = Backends(direct, None, foundation.caches[0].url, secrets.class_name)
     priorities = Priorities("agent-priority", part_of_cluster())
-    needs += [priorities, *pools.pools, roles["service"].association, jobs]
+    needs += [priorities, jobs]
+    if settings.database.pooler:
+        users = foundation.secrets.arns[POOLER_USERS]
+        after = inside(*needs, roles[PGBOUNCER].association)
+        cluster = foundation.cluster.resource
+        needs += [Pooler("pooler", settings, namespace.name, database.address, users, cluster, after)]
+        backends = replace(backends, database_url=pooled_url(settings), direct_url=direct)
+    needs += [*pools.pools, roles["service"].association]
     image = settings.service.image
     workers = Workers("agent-workers", settings, image, namespace.name, backends, inside(*needs))
     api = Api("agent-api", settings, image, namespace.name, backends, inside(targets, *needs))

@@ -19,7 +19,7 @@ from infra.aws.storage import Storage
 from infra.component import Component
 from infra.kubernetes import alertmanager, grafana, load_balancer_controller
 from infra.kubernetes.labels import HOST_AGENTS, MONITORING
-from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, SERVICE_ACCOUNT
+from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, PGBOUNCER, SERVICE_ACCOUNT
 from infra.settings import Settings
 from infra.settings.platform import GRAFANA_PASSWORD
 from infra.settings.service import BedrockModel
@@ -90,8 +90,12 @@ def workloads(
     if settings.monitoring.grafana:
         reads = {"secrets": [_reads(secrets.arns[GRAFANA_PASSWORD])]}
         people.append(Workload("grafana", MONITORING, grafana.SERVICE_ACCOUNT, reads))
+    poolers = []
+    if settings.database.pooler:
+        poolers.append(Workload(PGBOUNCER, home, PGBOUNCER, {"secrets": [_reads(secrets.arns[POOLER_USERS])]}))
     return [
         *people,
+        *poolers,
         Workload("service", home, SERVICE_ACCOUNT, {"service": _service(settings, caches, secrets)}),
         Workload("database-init", home, DATABASE_INIT, {"secrets": _database_init(settings, database, secrets)}),
         Workload("migrate", home, MIGRATE, {"secrets": [_reads(secrets.arns["database/agent_migrate"])]}),

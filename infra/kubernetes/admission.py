@@ -83,8 +83,9 @@ def policies(settings: Settings) -> tuple[Policy, ...]:
 
 def _images(settings: Settings) -> tuple[Rule, ...]:
     registry = f"{settings.account.id}.dkr.ecr.{settings.region}.amazonaws.com/"
-    image = settings.service.image
-    ours = [registry, *([image.partition("@")[0] + "@"] if image else [])]
+    pooler = settings.database.pooler
+    named = [settings.service.image, *([pooler.image, pooler.exporter_image] if pooler else [])]
+    ours = [registry, *(image.partition("@")[0] + "@" for image in named if image)]
     return (
         Rule(
             f"variables.containers.all(c, {_cel(ours)}.exists(r, c.image.startsWith(r)))",

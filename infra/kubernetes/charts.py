@@ -9,7 +9,7 @@ from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs, RepositoryOptsArgs
 
 from infra.aws.add_ons import SYSTEM_TAINT
 from infra.settings import Settings
-from infra.system_pods import system_pod
+from infra.system_pods import SystemPod, system_pod
 from infra.versions import CHARTS
 
 PLACED: dict[str, Any] = {
@@ -24,8 +24,12 @@ def small(settings: Settings, pod: str) -> dict[str, Any]:
 
 
 def resources(settings: Settings, pod: str) -> dict[str, Any]:
-    """The requests that infra/system_pods.py adds up, and twice the memory as the limit."""
-    row = system_pod(settings.environment, pod)
+    """The resources of a row of the environment, as infra/system_pods.py adds them up."""
+    return requests_of(system_pod(settings.environment, pod))
+
+
+def requests_of(row: SystemPod) -> dict[str, Any]:
+    """One row's requests, and twice the memory as the limit."""
     return {
         "requests": {"cpu": f"{row.cpu_millicores}m", "memory": f"{row.memory_mib}Mi"},
         "limits": {"memory": f"{row.memory_mib * 2}Mi"},

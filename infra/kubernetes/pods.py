@@ -83,9 +83,11 @@ def secrets_of(secrets_class: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def spread(
-    labels: Mapping[str, str], template_hash: str = "pod-template-hash"
+    labels: Mapping[str, str],
+    template_hash: str = "pod-template-hash",
+    within: str = SPREAD_LABEL,
 ) -> list[core.TopologySpreadConstraintArgs]:
-    """Over zones and over the on-demand and Spot domains, each version for itself.
+    """Over zones and over the on-demand and Spot domains (or what ``within`` names), each version for itself.
 
     ScheduleAnyway: when Spot is dry a skewed pod is better than a pending one.
     """
@@ -97,7 +99,7 @@ def spread(
             label_selector=LabelSelectorArgs(match_labels=labels),
             match_label_keys=[template_hash],
         )
-        for key in ("topology.kubernetes.io/zone", SPREAD_LABEL)
+        for key in ("topology.kubernetes.io/zone", within)
     ]
 
 

@@ -36,11 +36,10 @@ def scraped(settings: Settings) -> list[Scraped]:
         # Ports: the charts' templates (karpenter charts/karpenter, argo-helm charts/argo-rollouts).
         Scraped("karpenter", node_provisioning.NAMESPACE, {NAME: "karpenter"}, "http-metrics"),
     ]
+    if settings.database.pooler:
+        rows.append(Scraped("pgbouncer", home, PGBOUNCER_LABELS, "metrics"))
     if settings.environment == "prod":
-        rows += [
-            Scraped("pgbouncer", home, PGBOUNCER_LABELS, "metrics"),
-            Scraped("argo-rollouts", ROLLOUTS, {NAME: "argo-rollouts"}, "metrics"),
-        ]
+        rows.append(Scraped("argo-rollouts", ROLLOUTS, {NAME: "argo-rollouts"}, "metrics"))
     return rows
 
 

@@ -118,11 +118,11 @@ class Nodes(Model):
 class Pooler(Model):
     """PgBouncer before the database: far fewer server connections than the service's processes open.
 
-    Leave it unset: so far it decides the budget of connections, the network policies and the secret of its users, but
-    the program deploys no pooler, and the service goes straight to the database.
+    Images come from the account's own registry: copy those of infra/versions.py there, their digests stay.
     """
 
     image: Image | None = None
+    exporter_image: Image | None = None
     replicas: Annotated[int, Field(ge=2)] = 3
     pool_size: Count = 40  # server connections of one pooler, for each user and database
     reserve_size: Annotated[int, Field(ge=0)] = 10  # more of them, when a client has waited

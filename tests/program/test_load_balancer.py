@@ -142,7 +142,7 @@ def test_pods_wait_for_the_load_balancer_and_their_gate_is_there_before_they_are
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_the_binding_ties_the_service_to_our_target_group_and_leaves_the_rules_to_us(name: str) -> None:
     graph = environment(name)
-    binding, service = graph.one(BINDING).inputs, graph.one("kubernetes:core/v1:Service").inputs
+    binding, service = graph.one(BINDING).inputs, graph.one("kubernetes:core/v1:Service", "agent-api").inputs
     assert binding["metadata"]["namespace"] == service["metadata"]["namespace"]
     assert binding["spec"] == {
         "serviceRef": {"name": service["metadata"]["name"], "port": service["spec"]["ports"][0]["port"]},

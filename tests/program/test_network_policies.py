@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Any
 
 import pytest
 from pulumi import ResourceOptions
@@ -24,10 +23,6 @@ from tests.reachability import POLICY, End, Host, Pod
 
 NAME, COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 STACKS = ["dev", "prod"]
-CHANGES: dict[str, dict[str, Any]] = {
-    "dev": {},
-    "prod": {"database.pooler": {"image": f"checkout.invalid/pgbouncer@sha256:{'0' * 64}"}},
-}
 
 
 def ends(stack: str) -> dict[str, End]:
@@ -143,13 +138,13 @@ def open_ways(graph: Graph, stack: str) -> set[tuple[str, str, int]]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_is_open_is_what_the_design_opens_and_nothing_else(stack: str) -> None:
     wanted = {way for way in expected(stack) if way[0] != way[1]}
-    found = open_ways(graph_of(stack, CHANGES[stack], preview=False), stack)
+    found = open_ways(graph_of(stack, preview=False), stack)
     assert (sorted(found - wanted), sorted(wanted - found)) == ([], [])
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_no_of_the_design_is_a_no(stack: str) -> None:
-    policies, everyone = reachability.NetworkPolicies.of(graph_of(stack, CHANGES[stack], preview=False)), ends(stack)
+    policies, everyone = reachability.NetworkPolicies.of(graph_of(stack, preview=False)), ends(stack)
     shut = [
         ("api", "instance metadata", 80),  # the node's credentials
         ("worker", "instance metadata", 80),
@@ -195,7 +190,7 @@ def test_every_no_of_the_design_is_a_no(stack: str) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_each_namespace_denies_by_default_and_the_services_has_exactly_these_ways(stack: str) -> None:
     names: dict[str, set[str]] = {}
-    for row in graph_of(stack, CHANGES[stack]).of_type(POLICY):
+    for row in graph_of(stack).of_type(POLICY):
         metadata, spec = row.inputs["metadata"], row.inputs["spec"]
         names.setdefault(metadata["namespace"], set()).add(metadata["name"])
         if metadata["name"] == "default-deny":
@@ -209,7 +204,7 @@ def test_each_namespace_denies_by_default_and_the_services_has_exactly_these_way
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_dns_is_asked_by_udp_and_by_tcp(stack: str) -> None:
-    policies, everyone = reachability.NetworkPolicies.of(graph_of(stack, CHANGES[stack], preview=False)), ends(stack)
+    policies, everyone = reachability.NetworkPolicies.of(graph_of(stack, preview=False)), ends(stack)
     for name, end in everyone.items():
         if isinstance(end, Pod) and end.namespace in guarded(stack):
             assert policies.allow(end, everyone["dns"], 53, "UDP"), name
@@ -219,17 +214,15 @@ def test_dns_is_asked_by_udp_and_by_tcp(stack: str) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_no_policy_opens_more_ports_of_a_selector_than_the_cni_takes(stack: str) -> None:
     # 24 combinations of protocol and port (EKS user guide, considerations for network policies).
-    for row in graph_of(stack, CHANGES[stack]).of_type(POLICY):
+    for row in graph_of(stack).of_type(POLICY):
         rules = [*row.inputs["spec"].get("egress", []), *row.inputs["spec"].get("ingress", [])]
         assert sum(len(rule.get("ports", [])) for rule in rules) <= 24
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_pod_of_ours_is_one_that_the_policies_know(stack: str) -> None:
-    known = [(namespace, dict(labels)) for namespace, labels in flows.pods(settings_of(stack, CHANGES[stack]))]
-    workloads = [
-        row.inputs for row in graph_of(stack, CHANGES[stack]) if row.kind in ("Deployment", "Job", "CronJob", "Rollout")
-    ]
+    known = [(namespace, dict(labels)) for namespace, labels in flows.pods(settings_of(stack))]
+    workloads = [row.inputs for row in graph_of(stack) if row.kind in ("Deployment", "Job", "CronJob", "Rollout")]
     assert workloads
     for inputs in workloads:
         job = inputs["spec"].get("jobTemplate", inputs)

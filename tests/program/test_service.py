@@ -190,11 +190,11 @@ def test_a_pod_reads_its_secrets_from_files_and_has_none_in_its_environment(stac
         for container in template["spec"]["containers"]:
             env = {row["name"]: row["value"] for row in container.get("env", [])}
             assert not any("valueFrom" in row for row in container.get("env", []))
-            [mount] = [row["mountPath"] for row in container["volumeMounts"] if row["name"] == "secrets"]
+            mounts = [row["mountPath"] for row in container["volumeMounts"] if row["name"] == "secrets"]
             for variable, value in env.items():
                 assert "://" not in value or ":" not in value.split("://")[1].split("@")[0], f"{name}: {variable}"
                 if variable.endswith("_FILE"):
-                    assert value.removeprefix(f"{mount}/") in files, f"{name}: {variable}"
+                    assert value in {f"{mount}/{file}" for mount in mounts for file in files}, f"{name}: {variable}"
 
 
 def test_bedrock_models_are_asked_in_order_and_other_variables_are_the_users_own() -> None:

@@ -83,12 +83,11 @@ def redis_server(arguments: Sequence[str] = (), port: int | None = None) -> Gene
 @contextmanager
 def pgbouncer(database_url: str, pool_mode: str = "transaction", pool_size: int = 10) -> Generator[str]:
     """The connection string of the same database through a PgBouncer on a unix socket."""
-    binary = _binary("pgbouncer")
     database = conninfo_to_dict(database_url)
     target = {key: str(database[key]) for key in ("host", "port", "dbname", "user", "password") if database.get(key)}
     with TemporaryDirectory(prefix="agent-pooler-") as name:
         folder = Path(name)
-        user = _user_who_reaches(target.get("host", ""))
+        user = user_who_reaches(target.get("host", ""))
         settings = {
             "pool_mode": pool_mode,
             "default_pool_size": pool_size,
@@ -99,24 +98,30 @@ def pgbouncer(database_url: str, pool_mode: str = "transaction", pool_size: int 
             "unix_socket_dir": folder,
             "logfile": folder / "log",
             "pidfile": folder / "pid",
-            **({"user": user.pw_name} if user else {}),
         }
-        (folder / "pgbouncer.ini").write_text(
-            f"[databases]\n{target['dbname']} = {make_conninfo(**target)}\n[pgbouncer]\n"
-            + "".join(f"{key} = {value}\n" for key, value in settings.items())
-        )
-        if user:
-            shutil.chown(folder, user.pw_uid)
-        folder.chmod(0o755)
-        process = subprocess.Popen([binary, "--quiet", folder / "pgbouncer.ini"], stderr=subprocess.PIPE)
-        try:
-            listening = folder / f".s.PGSQL.{PORT}"
-            eventually_sync(lambda: listening.exists() or process.poll() is not None)
-            assert process.poll() is None, process.stderr and process.stderr.read().decode()
+        text = f"[databases]\n{target['dbname']} = {make_conninfo(**target)}\n[pgbouncer]\n"
+        text += "".join(f"{key} = {value}\n" for key, value in settings.items())
+        with running_pgbouncer(folder, text, PORT, user):
             yield make_conninfo(host=name, port=PORT, dbname=target["dbname"], user=target.get("user"))
-        finally:
-            process.kill()
-            process.communicate()
+
+
+@contextmanager
+def running_pgbouncer(folder: Path, text: str, port: int, user: pwd.struct_passwd | None) -> Generator[None]:
+    """A PgBouncer with this configuration, when it has made the socket file of its port in the folder."""
+    binary = _binary("pgbouncer")
+    (folder / "pgbouncer.ini").write_text(f"{text}user = {user.pw_name}\n" if user else text)
+    if user:
+        shutil.chown(folder, user.pw_uid)
+    folder.chmod(0o755)
+    process = subprocess.Popen([binary, "--quiet", folder / "pgbouncer.ini"], stderr=subprocess.PIPE)
+    try:
+        listening = folder / f".s.PGSQL.{port}"
+        eventually_sync(lambda: listening.exists() or process.poll() is not None)
+        assert process.poll() is None, process.stderr and process.stderr.read().decode()
+        yield
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def free_port() -> int:
@@ -136,7 +141,7 @@ def _binary(name: str) -> Path:
         )
 
 
-def _user_who_reaches(host: str) -> pwd.struct_passwd | None:
+def user_who_reaches(host: str) -> pwd.struct_passwd | None:
     """PgBouncer refuses to run as root; then it runs as the owner of PostgreSQL's socket, or as nobody."""
     if os.geteuid() != 0:
         return None
