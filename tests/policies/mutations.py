@@ -343,7 +343,7 @@ PODS = (
     Mutation("pods-own-account", Deployment, f"{POD}.service_account_name", "default", name="agent-workers"),
     Mutation(
         "pods-not-in-default", Deployment, "metadata.namespace", "default", name="agent-workers",
-        also=("scaling-target-exists", "replicas-two"),
+        also=("scaling-target-exists", "replicas-two", "policies-select-something"),
     ),
     Mutation("pods-priority", Deployment, f"{POD}.priority_class_name", None, name="agent-workers"),
     Mutation("replicas-spread", Deployment, f"{POD}.topology_spread_constraints", [], name="agent-workers"),
