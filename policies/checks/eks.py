@@ -104,7 +104,7 @@ def secrets_encrypted(cluster: Subject) -> str | None:
     severity="high",
     types=(CLUSTER,),
     remedy="List api, audit, authenticator, controllerManager and scheduler in enabledClusterLogTypes.",
-    controls={"AWS FSBP": ("EKS.8",), "CIS EKS": ("2.1.1",), "NSA/CISA": ("C-0067",), "SOC 2": ("CC7.2",)},
+    controls={"AWS FSBP": ("EKS.8",), "CIS EKS": ("2.1.1", "2.1.2"), "NSA/CISA": ("C-0067",), "SOC 2": ("CC7.2",)},
     references=("CKV_AWS_37", "AWS-0038"),
 )
 def control_plane_logs(cluster: Subject) -> str | None:

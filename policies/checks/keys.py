@@ -19,7 +19,7 @@ SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105  a type
     severity="medium",
     types=(KEY,),
     remedy="Set enableKeyRotation.",
-    controls={"AWS FSBP": ("KMS.4",), "SOC 2": ("CC6.1",)},
+    controls={"SOC 2": ("CC6.1", "PI1.5")},
     references=("CKV_AWS_7", "AWS-0065"),
 )
 def rotates(key: Subject) -> str | None:

@@ -51,7 +51,7 @@ def drops_bad_headers(balancer: Subject) -> str | None:
     severity="medium",
     types=(BALANCER,),
     remedy="Set accessLogs with enabled and a bucket.",
-    controls={"AWS FSBP": ("ELB.5",), "SOC 2": ("CC7.2",)},
+    controls={"AWS FSBP": ("ELB.5",), "SOC 2": ("CC7.2", "PI1.2")},
     references=("CKV_AWS_91",),
 )
 def access_logs(balancer: Subject) -> str | None:
@@ -80,7 +80,7 @@ def deletion_protection(balancer: Subject) -> str | None:
     types=(BALANCER,),
     scope="stack",
     remedy="Associate a WebAcl, or set internal.",
-    controls={"AWS FSBP": ("ELB.16",), "SOC 2": ("CC6.6",)},
+    controls={"SOC 2": ("CC6.6",)},
     references=("CKV2_AWS_28",),
 )
 def firewall(balancer: Subject) -> str | None:

@@ -41,7 +41,7 @@ def retention(group: Subject) -> str | None:
     severity="medium",
     types=(LOG_GROUP,),
     remedy="Set kmsKeyId.",
-    controls={"SOC 2": ("CC6.1", "CC7.3")},
+    controls={"SOC 2": ("CC6.1", "CC7.3", "PI1.4")},
     references=("CKV_AWS_158", "AWS-0017"),
 )
 def encrypted(group: Subject) -> str | None:
@@ -55,7 +55,7 @@ def encrypted(group: Subject) -> str | None:
     severity="medium",
     types=(QUEUE, TOPIC),
     remedy="Set sqsManagedSseEnabled or a KMS key.",
-    controls={"SOC 2": ("CC6.1",)},
+    controls={"AWS FSBP": ("SQS.1",), "SOC 2": ("CC6.1", "PI1.4")},
 )
 def messages_encrypted(queue: Subject) -> str | None:
     """Alarms name hosts, accounts and what is wrong with them."""

@@ -78,7 +78,7 @@ def default_group_closed(vpc: Subject) -> str | None:
     types=(INGRESS, GROUP),
     subjects=rules,
     remedy="Name the CIDRs or the security group that may connect.",
-    controls={"AWS FSBP": ("EC2.13", "EC2.14", "EC2.19"), "SOC 2": ("CC6.6",)},
+    controls={"AWS FSBP": ("EC2.18", "EC2.19"), "SOC 2": ("CC6.6",)},
     references=("CKV_AWS_24", "CKV_AWS_25", "AWS-0107"),
 )
 def no_world_ingress(rule: Subject) -> str | None:
@@ -138,7 +138,7 @@ def no_auto_public_address(subnet: Subject) -> str | None:
     types=(VPC,),
     scope="stack",
     remedy="Add the missing VPC endpoints, or list what your environment needs in `services`.",
-    controls={"AWS FSBP": ("EC2.10",), "SOC 2": ("CC6.7",)},
+    controls={"AWS FSBP": ("EC2.55", "EC2.56"), "SOC 2": ("CC6.7",)},
     parameters={"services": ["s3", "ecr.api", "ecr.dkr", "sts", "logs", "secretsmanager"]},
 )
 def endpoints(vpc: Subject) -> str | None:

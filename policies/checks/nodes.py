@@ -57,7 +57,7 @@ def instance_types(pool: Properties) -> list[str]:
     types=(TEMPLATE, NODE_CLASS),
     subjects=templates,
     remedy="Set metadataOptions.httpTokens to required.",
-    controls={"AWS FSBP": ("EC2.8", "AutoScaling.3"), "SOC 2": ("CC7.2",)},
+    controls={"AWS FSBP": ("EC2.8", "EC2.170"), "SOC 2": ("CC7.2",)},
     references=("CKV_AWS_79", "AWS-0130"),
 )
 def imdsv2(template: Subject) -> str | None:
@@ -73,7 +73,7 @@ def imdsv2(template: Subject) -> str | None:
     types=(TEMPLATE, NODE_CLASS),
     subjects=templates,
     remedy="Set metadataOptions.httpPutResponseHopLimit to 1.",
-    controls={"AWS FSBP": ("AutoScaling.4",), "SOC 2": ("CC6.3",)},
+    controls={"SOC 2": ("CC6.3",)},
     references=("CKV_AWS_341",),
 )
 def hop_limit(template: Subject) -> str | None:
@@ -89,7 +89,7 @@ def hop_limit(template: Subject) -> str | None:
     types=(TEMPLATE, NODE_CLASS),
     subjects=volumes,
     remedy="Set encrypted on each block device.",
-    controls={"AWS FSBP": ("EC2.3",), "SOC 2": ("CC6.1",)},
+    controls={"AWS FSBP": ("EC2.3", "EC2.181"), "SOC 2": ("CC6.1",)},
     references=("CKV_AWS_8", "AWS-0026"),
 )
 def disk_encrypted(volume: Subject) -> str | None:
@@ -139,7 +139,7 @@ def no_public_address(template: Subject) -> str | None:
     severity="high",
     types=(NODE_GROUP, TEMPLATE),
     remedy="Remove remoteAccess and keyName; use Session Manager or kubectl debug.",
-    controls={"AWS FSBP": ("EC2.13",), "SOC 2": ("CC6.6",)},
+    controls={"SOC 2": ("CC6.6",)},
     references=("CKV_AWS_100",),
 )
 def no_ssh(group: Subject) -> str | None:

@@ -31,7 +31,7 @@ def not_public(database: Subject) -> str | None:
     severity="high",
     types=(INSTANCE,),
     remedy="Set storageEncrypted and kmsKeyId. On an existing database this is a replacement: restore a snapshot's encrypted copy.",
-    controls={"AWS FSBP": ("RDS.3",), "SOC 2": ("CC6.1",)},
+    controls={"AWS FSBP": ("RDS.3",), "SOC 2": ("CC6.1", "PI1.5")},
     references=("CKV_AWS_16", "AWS-0080"),
 )
 def encrypted(database: Subject) -> str | None:
@@ -97,7 +97,7 @@ def deletion_protection(database: Subject) -> str | None:
     types=(INSTANCE,),
     scope="stack",
     remedy="Attach a parameter group with rds.force_ssl = 1.",
-    controls={"AWS FSBP": ("RDS.38",), "SOC 2": ("CC6.7",)},
+    controls={"SOC 2": ("CC6.7",)},
     references=("CKV2_AWS_69",),
 )
 def force_ssl(database: Subject) -> str | None:
@@ -164,7 +164,7 @@ def insights(database: Subject) -> str | None:
     severity="medium",
     types=(INSTANCE,),
     remedy="List postgresql and upgrade in enabledCloudwatchLogsExports.",
-    controls={"AWS FSBP": ("RDS.9", "RDS.36"), "SOC 2": ("CC7.2", "CC7.3")},
+    controls={"AWS FSBP": ("RDS.9", "RDS.36"), "SOC 2": ("CC7.2", "CC7.3", "PI1.3")},
     references=("CKV_AWS_129", "CKV2_AWS_30"),
 )
 def log_exports(database: Subject) -> str | None:
@@ -282,7 +282,7 @@ def modern_authority(database: Subject) -> str | None:
     types=("aws:rds/subnetGroup:SubnetGroup",),
     scope="stack",
     remedy="List data subnets only, in at least two zones.",
-    controls={"AWS FSBP": ("RDS.2",), "SOC 2": ("CC6.6",)},
+    controls={"AWS FSBP": ("RDS.46",), "SOC 2": ("CC6.6",)},
 )
 def private_subnets(group: Subject) -> str | None:
     """publiclyAccessible is one flag; a subnet without a route is a second lock."""
@@ -323,7 +323,7 @@ def ingress_from_groups(database: Subject) -> str | None:
     types=(INSTANCE,),
     scope="stack",
     remedy="Add an aws.backup.Plan with a selection of the database and a locked vault.",
-    controls={"AWS FSBP": ("RDS.26",), "SOC 2": ("A1.2",)},
+    controls={"SOC 2": ("A1.2", "PI1.5")},
 )
 def backup_plan(database: Subject) -> str | None:
     """Automated backups go with the instance; a locked vault in another region stays."""

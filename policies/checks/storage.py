@@ -28,7 +28,7 @@ def attached(bucket: Subject, type_: str) -> list[Properties]:
     types=(BUCKET,),
     scope="stack",
     remedy="Add an aws.s3.BucketPublicAccessBlock with all four set.",
-    controls={"AWS FSBP": ("S3.8",), "SOC 2": ("CC6.6",)},
+    controls={"AWS FSBP": ("S3.2", "S3.3", "S3.8"), "SOC 2": ("CC6.6",)},
     references=("CKV_AWS_53", "CKV_AWS_54", "CKV_AWS_55", "CKV_AWS_56", "AWS-0086", "AWS-0087", "AWS-0091", "AWS-0093"),
 )
 def not_public(bucket: Subject) -> str | None:
@@ -45,7 +45,7 @@ def not_public(bucket: Subject) -> str | None:
     types=(BUCKET,),
     scope="stack",
     remedy="Add a server-side encryption configuration with aws:kms; load balancer logs can have AES256 only.",
-    controls={"AWS FSBP": ("S3.17",), "SOC 2": ("CC6.1",)},
+    controls={"SOC 2": ("CC6.1", "PI1.4")},
     references=("CKV_AWS_145", "AWS-0132"),
 )
 def encrypted(bucket: Subject) -> str | None:
@@ -82,7 +82,7 @@ def tls_only(bucket: Subject) -> str | None:
     types=(BUCKET,),
     scope="stack",
     remedy="Add an aws.s3.BucketVersioning with status Enabled.",
-    controls={"AWS FSBP": ("S3.14",), "SOC 2": ("A1.2", "CC7.4")},
+    controls={"SOC 2": ("A1.2", "CC7.4", "PI1.5")},
     references=("CKV_AWS_21",),
 )
 def versioned(bucket: Subject) -> str | None:

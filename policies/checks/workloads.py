@@ -23,7 +23,20 @@ LEVELS = ("restricted", "baseline")
     severity="high",
     types=(NAMESPACE,),
     remedy="Set the label pod-security.kubernetes.io/enforce to restricted; name exceptions in `privileged`.",
-    controls={"Pod Security": ("enforce label",), "SOC 2": ("CC6.8",)},
+    # Under either level the API server itself refuses what breaks baseline; these no check here reads in a pod.
+    controls={
+        "Pod Security": (
+            "baseline: HostProcess",
+            "baseline: Capabilities",
+            "baseline: Host Probes / Lifecycle Hooks",
+            "baseline: AppArmor",
+            "baseline: SELinux",
+            "baseline: /proc Mount Type",
+            "baseline: Seccomp",
+            "baseline: Sysctls",
+        ),
+        "SOC 2": ("CC6.8",),
+    },
     parameters={"privileged": list[str]()},
 )
 def namespace_guarded(namespace: Subject) -> str | None:
@@ -110,7 +123,14 @@ def no_escalation(container: Subject) -> str | None:
     types=WORKLOADS,
     subjects=pods,
     remedy="Set securityContext.runAsNonRoot on the pod or on each container.",
-    controls={"Pod Security": ("restricted: Running as Non-root",), "NSA/CISA": ("C-0013",), "SOC 2": ("CC6.8",)},
+    controls={
+        "Pod Security": (
+            "restricted: Running as Non-root",
+            "restricted: Running as Non-root user",
+        ),
+        "NSA/CISA": ("C-0013",),
+        "SOC 2": ("CC6.8",),
+    },
     references=("CKV_K8S_23", "CKV_K8S_40"),
 )
 def not_root(pod: Subject) -> str | None:
