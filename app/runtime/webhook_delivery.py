@@ -58,6 +58,7 @@ class Courier:
     """Posts webhooks. Open it as a context manager."""
 
     def __init__(self, policy: WebhookPolicy, secret_file: Path | None) -> None:
+        self._policy = policy
         self._headers = [(name.encode(), value.encode()) for name, value in policy.headers.items()]
         self._secret_file = secret_file
         self._pool = httpcore.AsyncConnectionPool(
@@ -77,7 +78,12 @@ class Courier:
         await self._pool.__aexit__(kind, failure, trace)
 
     async def post(self, url: str, webhook_id: str, tenant: str, timestamp: int, body: bytes) -> int:
-        """The status of the answer, of which nothing else is read. Raises RefusedAddress, httpcore's errors, OSError."""
+        """The status of the answer, of which nothing else is read.
+
+        Raises InvalidInput for what was allowed when it was accepted and no longer is; RefusedAddress, httpcore's
+        errors, OSError.
+        """
+        self._policy.check(url)
         own = {
             "host": urlsplit(url).netloc,
             "content-type": "application/json",

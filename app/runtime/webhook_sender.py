@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 
 from app.observability.metrics import Metrics
 from app.runtime.database import Pool
+from app.runtime.problems import InvalidInput
 from app.runtime.stream_parts import to_json
 from app.runtime.webhook_delivery import ATTEMPT_SECONDS, MOST_AT_ONCE, Courier
 from app.tables import webhooks
@@ -98,6 +99,8 @@ class WebhookSender:
                 int(webhook.now.timestamp()),
                 _body(webhook),
             )
+        except InvalidInput as refused:
+            return refused.code, True
         except Exception as failure:  # whatever it is, it counts: what fails for ever must not come back for ever
             return type(failure).__name__, False
         return (None, False) if 200 <= status < 300 else (f"status {status}", status == GONE)

@@ -204,9 +204,21 @@ async def test_a_name_that_leads_inside_is_called_by_no_service(sending: Sending
     # In a database, for on a laptop the request itself is refused only with an address in it.
     run = await sdk.runs.create(await new_thread(sdk), "steps", input=STEPS, webhook="https://127.0.0.1:1/")
     await eventually(lambda: sending.attempts(run["run_id"]) == 1)
-    sending.rows("UPDATE webhooks SET url = %s WHERE run_id = %s", b"https://0.0.0.0:1/", run["run_id"])
+    sending.rows("UPDATE webhooks SET url = %s WHERE run_id = %s", b"https://0:1/", run["run_id"])  # to 0.0.0.0
     sending.hurry(run["run_id"])
     await eventually(lambda: (sending.waiting(run["run_id"]) or {})["problem"] == "RefusedAddress")
+
+
+async def test_what_the_rules_no_longer_allow_is_never_sent(sending: Sending, sdk: Sdk) -> None:
+    with receiver(500) as told:
+        run = await sdk.runs.create(await new_thread(sdk), "steps", input=STEPS, webhook=told.url)
+        await eventually(lambda: sending.attempts(run["run_id"]) == 1)
+        no_longer = told.url.replace("http://", "http://user@").encode()  # as if the rules had changed
+        sending.rows("UPDATE webhooks SET url = %s WHERE run_id = %s", no_longer, run["run_id"])
+        sending.hurry(run["run_id"])
+        await eventually(lambda: (sending.waiting(run["run_id"]) or {}).get("dead"))
+        assert len(told.received()) == 1
+    assert (sending.waiting(run["run_id"]) or {})["problem"] == "invalid_input"
 
 
 async def test_a_cron_tells_of_each_of_its_runs(sending: Sending, sdk: Sdk) -> None:
@@ -247,5 +259,5 @@ async def test_a_worker_that_is_on_no_laptop_does_not_call_its_own_machine(
         async with get_client(url=api, api_key=None) as client:
             sdk: Sdk = client
             await sdk.runs.create(await new_thread(sdk), "steps", input=STEPS, webhook=told.url)
-        await eventually(lambda: [row["problem"] for row in statement(database_url, PROBLEMS)] == ["RefusedAddress"])
+        await eventually(lambda: [row["problem"] for row in statement(database_url, PROBLEMS)] == ["invalid_input"])
         assert told.received() == []
