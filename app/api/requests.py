@@ -103,7 +103,7 @@ class RequestMiddleware:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         # The pattern and not the path: a label per thread would never end.
-        route = getattr(scope.get("route"), "path", "none")
+        route = getattr(scope.get("route"), "path_format", "none")
         route_class = _route_class(route)
         self._metrics.http_requests.labels(route_class, str(status or 499)).inc()
         self._metrics.http_duration.labels(route_class).observe(seconds)

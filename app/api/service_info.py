@@ -18,7 +18,7 @@ class Flags(BaseModel):
     """Which parts of the LangGraph API there are; the names are its own."""
 
     assistants: bool = True
-    crons: bool = False
+    crons: bool = True
     langsmith: bool = False
 
 

@@ -22,7 +22,7 @@ from app.security.audit import note
 from app.security.caller import Caller
 from app.tables.threads import Search
 
-router = APIRouter(prefix="/admin/users/{user}", tags=["admin"], responses=ERRORS, dependencies=[ADMIN])
+router = APIRouter(prefix="/admin/users/{user:path}", tags=["admin"], responses=ERRORS, dependencies=[ADMIN])
 
 UserName = Annotated[str, Path(min_length=1, max_length=256, description="As tokens name the user.")]
 MOST_STATES = 1000  # of one thread

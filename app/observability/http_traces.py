@@ -48,6 +48,6 @@ class TracedRequests:
             try:
                 await self._app(scope, receive, send_with_status)
             finally:
-                if route := getattr(scope.get("route"), "path", None):
+                if route := getattr(scope.get("route"), "path_format", None):
                     span.update_name(f"{method} {route}")
                     span.set_attribute("http.route", route)

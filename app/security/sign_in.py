@@ -43,7 +43,7 @@ class SignIn:
         await asyncio.Event().wait()
 
     def reason_not_ready(self) -> str | None:
-        """A process that has never had the issuer's keys can let nobody in; later on the last good ones do."""
+        """A process that never had the issuer's keys leaves tokens to those that may have them, and API keys with them."""
         if self._issuer and self._issuer.age_seconds is None:
             return "the issuer of tokens has given no keys yet"
         return None

@@ -76,7 +76,7 @@ class Tokens:
             raise Rejected("wrong_algorithm")
         key = await self._keys.get(header.get("kid"))
         try:
-            return jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=[self._settings.auth_algorithm],
@@ -85,6 +85,7 @@ class Tokens:
                 leeway=self._settings.auth_leeway_seconds,
                 options={"require": ["exp", "iss", "aud"]},
             )
+            return claims | {"exp": float(claims["exp"])}  # PyJWT takes digits in a string, and any number of digits
         except UNREADABLE as failure:
             reasons: list[Reason] = [reason for kind, reason in REASONS if isinstance(failure, kind)]
             raise Rejected(reasons[0] if reasons else "malformed") from None

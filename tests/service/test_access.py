@@ -28,7 +28,7 @@ def access(postgres_url: str) -> Generator[Access]:
 def routes() -> list[str]:
     found = iter_route_contexts(create_app(Settings()).routes)
     return [
-        f"{method} {route.path}"
+        f"{method} {route.path_format}"
         for route in found
         for method in sorted(cast("set[str]", getattr(route, "methods", None) or {"GET"}) - {"HEAD"})
     ]

@@ -10,6 +10,7 @@ from typing import Any, LiteralString
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
@@ -261,3 +262,8 @@ async def test_unknown_crons_threads_and_assistants_are_not_found(sdk: Sdk) -> N
         await sdk.crons.create_for_thread("nowhere", "steps", schedule=HOURLY)
     with pytest.raises(NotFoundError):
         await sdk.crons.create("nothing", schedule=HOURLY)
+
+
+async def test_the_service_says_that_it_has_crons(conversation_url: str) -> None:
+    async with httpx.AsyncClient(base_url=conversation_url) as client:
+        assert (await client.get("/info")).json()["flags"]["crons"] is True

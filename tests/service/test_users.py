@@ -156,3 +156,13 @@ async def test_a_thread_that_begins_while_its_user_is_erased_leaves_nothing(
             for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "runs", "threads"):
                 cursor = await connection.execute(f"SELECT * FROM {table}")  # noqa: S608  constants
                 assert await cursor.fetchall() == []
+
+
+async def test_a_users_name_may_have_slashes(settings: Settings) -> None:
+    async with opened(settings) as (_, client):
+        for user, thread_id in (("org/ann", "anns"), ("org", "orgs")):
+            await client.post("/threads", json={"thread_id": thread_id}, headers={USER: user})
+        seen = await client.get("/admin/users/org%2Fann/threads", headers=ROOT)
+        assert [thread["thread_id"] for thread in seen.json()] == ["anns"]
+        assert (await client.delete("/admin/users/org%2Fann", headers=ROOT)).json()["threads"] == 1
+        assert await left(client, {USER: "org"}) == [{"orgs"}]

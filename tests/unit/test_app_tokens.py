@@ -62,6 +62,10 @@ def test_a_token_of_the_issuer_names_user_and_scopes() -> None:
     assert caller.expires_at == pytest.approx(time.time() + 3600 + 30, abs=5)
 
 
+def test_a_time_in_digits_is_one() -> None:
+    assert checked(token(exp=str(int(time.time()) + 60))).expires_at == pytest.approx(time.time() + 90, abs=5)
+
+
 def test_an_elliptic_key_is_taken_when_the_settings_say_so() -> None:
     made = ec_signer("elliptic").token(claims_of(ISSUER))
     assert checked(made, auth_algorithm="ES256").user == "ada"
@@ -86,6 +90,7 @@ def test_an_elliptic_key_is_taken_when_the_settings_say_so() -> None:
         ({"user": "u" * 300}, "incomplete"),
         ({"exp": float("inf")}, "malformed"),
         ({"exp": [1]}, "malformed"),
+        ({"exp": 10**400}, "malformed"),
     ],
 )
 def test_a_claim_that_is_wrong_is_told_by_its_class(claims: dict[str, Any], expected: str) -> None:
