@@ -148,18 +148,20 @@ def not_root(pod: Subject) -> str | None:
 
 @check(
     "pods-no-capabilities",
-    "Containers drop all of Linux's capabilities",
+    "Containers drop all of Linux's capabilities, and take back none but the low ports'",
     severity="medium",
     types=WORKLOADS,
     subjects=containers,
-    remedy="Set securityContext.capabilities.drop to [ALL].",
+    remedy="Set securityContext.capabilities.drop to [ALL]; of add, Pod Security allows NET_BIND_SERVICE alone.",
     controls={"Pod Security": ("restricted: Capabilities",), "NSA/CISA": ("C-0046",), "SOC 2": ("CC6.8",)},
     references=("CKV_K8S_37",),
 )
 def no_capabilities(container: Subject) -> str | None:
     """The default set has NET_RAW, with which a pod answers for its neighbours."""
-    dropped = container.properties.texts("securityContext.capabilities.drop")
-    return None if "ALL" in dropped else "securityContext.capabilities.drop lacks ALL"
+    if "ALL" not in container.properties.texts("securityContext.capabilities.drop"):
+        return "securityContext.capabilities.drop lacks ALL"
+    added = set(container.properties.texts("securityContext.capabilities.add")) - {"NET_BIND_SERVICE"}
+    return f"securityContext.capabilities.add has {', '.join(sorted(added))}" if added else None
 
 
 @check(

@@ -125,6 +125,13 @@ def test_a_malformed_property_never_ends_the_run(case: Case, data: st.DataObject
     assert judged(CHECKS[case.check], graph)
 
 
+@pytest.mark.parametrize(("capability", "status"), [("SYS_ADMIN", Status.FAIL), ("NET_BIND_SERVICE", Status.PASS)])
+def test_of_the_capabilities_that_are_taken_back_the_low_ports_alone_pass(capability: str, status: Status) -> None:
+    case, target = BY_ID["pods-no-capabilities"], passing("pods-no-capabilities")
+    verdicts = judged(CHECKS[case.check], with_value(case, "securityContext.capabilities.add", [capability]))
+    assert [v.status for v in verdicts if (v.urn, v.place) == (target.urn, target.place)] == [status]
+
+
 def test_one_unknown_value_does_not_hide_another_resources_violation() -> None:
     case = BY_ID["logs-retention"]
     first, second, *_ = shipped().of_type("aws:cloudwatch/logGroup:LogGroup")
