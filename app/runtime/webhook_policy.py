@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, cast
@@ -32,6 +32,9 @@ SPECIAL = (
     IPv6Network("3fff::/20"),  # documentation (RFC 9637), newer than Python's list
 )
 
+# langgraph-cli's own (langgraph_cli/schemas.py, WebhooksConfig and WebhookUrlPolicy).
+KEYS = ("env_prefix", "url", "headers")
+URL_KEYS = ("require_https", "allowed_domains", "allowed_ports", "max_url_length", "disable_loopback")
 TEMPLATE = re.compile(r"\$\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
@@ -111,6 +114,13 @@ def read_policy(file: str, declared: object, private_hosts: frozenset[str], *, l
         raise Refused(f"{file}: webhooks: has to be an object, not {type(declared).__name__}.")
     content = cast("dict[str, Any]", declared or {})
     url = cast("dict[str, Any]", content.get("url") or {})
+    _refuse_unknown_keys(f"{file}: webhooks", content, KEYS)
+    _refuse_unknown_keys(f"{file}: webhooks.url", url, URL_KEYS)
+    if content.get("headers") and not laptop and not url.get("allowed_domains"):
+        raise Refused(
+            f"{file}: webhooks.headers: would go to any address that a user names, with the secrets in them."
+            " Set webhooks.url.allowed_domains."
+        )
     if url.get("disable_loopback") is False:
         raise Refused(
             f"{file}: webhooks.url.disable_loopback=false: no webhook goes into this service. Remove the key."
@@ -126,6 +136,12 @@ def read_policy(file: str, declared: object, private_hosts: frozenset[str], *, l
         longest_url=int(url.get("max_url_length") or LONGEST_URL),
         headers={name: _filled(file, name, value, prefix) for name, value in headers.items()},
     )
+
+
+def _refuse_unknown_keys(where: str, content: Mapping[str, Any], known: Sequence[str]) -> None:
+    """A rule that is misspelt would be none."""
+    if unknown := [key for key in content if key not in known]:
+        raise Refused(f"{where}.{unknown[0]}: no such key. Use {', '.join(known)}, or remove it.")
 
 
 def _filled(file: str, name: str, value: str, prefix: str) -> str:

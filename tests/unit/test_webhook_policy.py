@@ -18,6 +18,8 @@ from app.runtime.webhook_signature import key_of, read_secrets, signature
 PUBLIC = WebhookPolicy()
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of Svix's documentation
 
+ONE_DOMAIN = {"url": {"allowed_domains": ["example.com"]}}
+
 NOT_PUBLIC = [
     "0.0.0.0",  # noqa: S104  compared, not bound
     "10.0.0.1",
@@ -154,14 +156,25 @@ def test_langgraph_json_narrows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ("declared", "what"),
     [
         ([], "object"),
-        ({"headers": {"a": "${{ env.HOME }}"}}, "LG_WEBHOOK_"),
-        ({"headers": {"a": "${{ env.LG_WEBHOOK_NOWHERE }}"}}, "not set"),
+        ({"headers": {"a": "${{ env.HOME }}"}, **ONE_DOMAIN}, "LG_WEBHOOK_"),
+        ({"headers": {"a": "${{ env.LG_WEBHOOK_NOWHERE }}"}, **ONE_DOMAIN}, "not set"),
         ({"url": {"disable_loopback": False}}, "disable_loopback"),
+        ({"url": {"allowed_domain": ["example.com"]}}, "allowed_domain: no such key"),
+        ({"urls": {"allowed_domains": ["example.com"]}}, "urls: no such key"),
+        ({"headers": {"authorization": "Bearer secret"}, "url": {"require_https": True}}, "allowed_domains"),
     ],
 )
 def test_what_langgraph_json_asks_for_in_vain_is_refused(declared: Any, what: str) -> None:
     with pytest.raises(Refused, match=what):
         read_policy("langgraph.json", declared or [1], frozenset(), laptop=False)
+
+
+def test_headers_for_any_address_are_for_a_laptop_alone() -> None:
+    declared = {"headers": {"x-from": "agents"}}
+    assert read_policy("langgraph.json", declared, frozenset(), laptop=True).headers == declared["headers"]
+    assert (
+        read_policy("langgraph.json", declared | ONE_DOMAIN, frozenset(), laptop=False).headers == declared["headers"]
+    )
 
 
 class Resolver:
