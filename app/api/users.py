@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
+from langgraph.checkpoint.base import CheckpointTuple
 from pydantic import BaseModel, Field
 
 from app.api.dependencies import ADMIN, ERRORS, CurrentCaller, ReadyService
 from app.api.run_answers import JSON
 from app.api.selection import page_headers
-from app.api.state_bodies import state_body
 from app.api.thread_bodies import ThreadBody, thread_body
 from app.api.values import Identifier, json_response
 from app.runtime.service import Service
@@ -25,7 +25,6 @@ from app.tables.threads import Search
 router = APIRouter(prefix="/admin/users/{user:path}", tags=["admin"], responses=ERRORS, dependencies=[ADMIN])
 
 UserName = Annotated[str, Path(min_length=1, max_length=256, description="As tokens name the user.")]
-MOST_STATES = 1000  # of one thread
 
 
 class End(BaseModel):
@@ -99,8 +98,20 @@ async def _everything(service: Service, user: Caller) -> AsyncGenerator[tuple[st
         if table == "threads":
             thread_ids.append(row["thread_id"])
     for thread_id in thread_ids:
-        for state in await service.threads.history(user, thread_id, MOST_STATES):
-            yield "states", dict(state_body(state))
+        async for state in service.users.states(thread_id):
+            yield "states", _state(thread_id, state)
+
+
+def _state(thread_id: str, state: CheckpointTuple) -> dict[str, Any]:
+    return {
+        "thread_id": thread_id,
+        "checkpoint_ns": state.config.get("configurable", {}).get("checkpoint_ns"),
+        "checkpoint_id": state.checkpoint["id"],
+        "created_at": state.checkpoint["ts"],
+        "metadata": state.metadata,
+        "values": state.checkpoint["channel_values"],
+        "writes": [{"channel": channel, "value": value} for _, channel, value in state.pending_writes or ()],
+    }
 
 
 def _readable(value: Any) -> Any:

@@ -151,7 +151,7 @@ async def open_service(
             results=Results(database.pool, events, threads),
             signals=signals,
             audit=audit,
-            users=UserData(database.pool, threads, queue, audit),
+            users=UserData(database.pool, saver, threads, queue, audit),
             rates=rates,
             streams=OpenStreams(
                 {"streams": settings.user_streams, "waits": settings.user_waits}, settings.process_streams

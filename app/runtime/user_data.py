@@ -6,6 +6,10 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 from uuid import UUID
 
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple
+
+from app.runtime.checkpoints import PooledSaver
 from app.runtime.database import Pool
 from app.runtime.run_queue import RunQueue, RunSelection
 from app.runtime.threads import Threads
@@ -20,8 +24,9 @@ BATCH = 100
 class UserData:
     """The users are named as callers: nothing here asks who the administrator is."""
 
-    def __init__(self, pool: Pool, threads: Threads, queue: RunQueue, audit: Audit) -> None:
+    def __init__(self, pool: Pool, saver: PooledSaver, threads: Threads, queue: RunQueue, audit: Audit) -> None:
         self._pool = pool
+        self._saver = saver
         self._threads = threads
         self._queue = queue
         self._audit = audit
@@ -55,6 +60,18 @@ class UserData:
             for place in await user_rows.places(connection):
                 async for row in user_rows.rows(connection, user, place):
                     yield place.table, row
+
+    async def states(self, thread_id: str) -> AsyncGenerator[CheckpointTuple]:
+        """All that are kept of a thread, of its subgraphs too, newest first; the thread's graph need not be served."""
+        before = None
+        while True:
+            config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
+            found = [each async for each in self._saver.alist(config, before=before, limit=BATCH)]
+            for each in found:
+                yield each
+            if len(found) < BATCH:
+                return
+            before = found[-1].config
 
     async def erase(self, user: Caller) -> dict[str, int]:
         """By table, how many rows went. What the user did stays on record, as done by nobody who can be named."""

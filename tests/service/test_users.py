@@ -166,3 +166,17 @@ async def test_a_users_name_may_have_slashes(settings: Settings) -> None:
         assert [thread["thread_id"] for thread in seen.json()] == ["anns"]
         assert (await client.delete("/admin/users/org%2Fann", headers=ROOT)).json()["threads"] == 1
         assert await left(client, {USER: "org"}) == [{"orgs"}]
+
+
+async def test_an_export_is_whole_without_the_graph_and_however_long_the_thread(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.runtime.user_data.BATCH", 2)
+    async with opened(settings.model_copy(update={"config": STEPWISE})) as (app, client):
+        await client.post("/threads/t/runs/wait", json=a_run(), headers=ANN)
+        kept = len((await client.get("/threads/t/history", headers=ANN)).json())
+        await execute(app, "UPDATE threads SET graph_id = 'retired'")
+        exported = (await client.get("/admin/users/ann/export", headers=ROOT)).json()
+    states = [item for item in exported if item["table"] == "states"]
+    assert len({state["checkpoint_id"] for state in states}) == len(states) == kept > 2
+    assert "mine" in json.dumps(states[0]["values"])
