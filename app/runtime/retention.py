@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 30.0
 BATCH = 200
+EVENT_BATCH = 10_000
 DEAD_WEBHOOK_SECONDS = 7 * 86_400  # for people to see what was given up, and why
 # One process sweeps at a time; the lock belongs to a transaction, so it also holds through a pooler.
 LOCK = 0x73776565_70696E67  # "sweeping"
@@ -64,14 +65,16 @@ class Sweeper:
                 expired += await sessions.delete_ended(connection, self._retention.sessions, BATCH)
             await self._saver.delete_threads(connection, expired)
             forgotten = await self._forget_runs(connection)
-            await run_events.delete_old(connection, self._retention.event_seconds)
             items = await store_items.delete_expired(connection, BATCH)
             await webhooks.delete_dead(connection, DEAD_WEBHOOK_SECONDS, BATCH)
+        # Not while the rows above are locked: a run has hundreds.
+        async with self._pool.connection() as connection:
+            events = await run_events.delete_old(connection, self._retention.event_seconds, EVENT_BATCH)
         pruned = await self._prune()
         if expired or forgotten or pruned or items:
             fields = {"threads": len(expired), "runs": forgotten, "pruned": pruned, "items": items}
             log.info("swept", extra={"fields": fields})
-        return max(len(expired), forgotten, pruned, items) >= BATCH
+        return max(len(expired), forgotten, pruned, items) >= BATCH or events >= EVENT_BATCH
 
     async def _forget_runs(self, connection: Connection) -> int:
         seconds = self._retention.run_seconds

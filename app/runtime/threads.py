@@ -37,6 +37,7 @@ from app.tables.threads import Connection, Search, Thread
 GRAPH_KEY = "graph_id"  # the ecosystem's name for it in a checkpoint's metadata
 RETRY_SECONDS = 2
 MOST_READ = 1_000  # states for one search
+DELETED_AT_ONCE = 100  # in one transaction, with all that hangs on them
 READS_AT_ONCE = 4  # for one search: a page of 1,000 threads must leave connections to others
 
 
@@ -143,7 +144,8 @@ class Threads:
     async def delete_of_assistant(self, caller: Caller, assistant_id: str) -> int:
         async with self._pool.connection() as connection:
             found = await threads.of_assistant(connection, caller, assistant_id)
-        return await self.delete_many(caller, found)
+        batches = [found[start : start + DELETED_AT_ONCE] for start in range(0, len(found), DELETED_AT_ONCE)]
+        return sum([await self.delete_many(caller, batch) for batch in batches])
 
     async def prune(self, caller: Caller, thread_ids: Sequence[str]) -> int:
         """Keeps the newest state alone of those that no run works on; how many it were."""

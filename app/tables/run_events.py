@@ -78,11 +78,14 @@ async def newest_states(connection: Connection, run_id: UUID, limit: int) -> lis
     return [Event(row["id"], row["event"], bytes(row["data"])) for row in await cursor.fetchall()]
 
 
-async def delete_old(connection: Connection, seconds: float) -> int:
-    """Forgets the events of runs that ended so long ago."""
+async def delete_old(connection: Connection, seconds: float, limit: int) -> int:
+    """Forgets events of runs that ended so long ago."""
     query = """
-        DELETE FROM run_events USING runs
-        WHERE run_events.created_at < now() - make_interval(secs => %(seconds)s)
-            AND runs.run_id = run_events.run_id AND runs.ended_at < now() - make_interval(secs => %(seconds)s)
+        DELETE FROM run_events WHERE (run_id, id) IN (
+            SELECT run_id, id FROM run_events JOIN runs USING (run_id)
+            WHERE run_events.created_at < now() - make_interval(secs => %(seconds)s)
+                AND runs.ended_at < now() - make_interval(secs => %(seconds)s)
+            LIMIT %(limit)s
+        )
     """
-    return (await connection.execute(query, {"seconds": seconds})).rowcount
+    return (await connection.execute(query, {"seconds": seconds, "limit": limit})).rowcount

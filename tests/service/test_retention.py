@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, LiteralString, cast
 
 import httpx
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from app.runtime.checkpoints import PooledSaver
 from app.runtime.retention import Retention, Sweeper
 from app.runtime.service import Service
+from app.security.caller import Caller
 
 pytestmark = pytest.mark.anyio
 
@@ -66,6 +68,42 @@ async def test_an_expired_thread_goes_with_everything_it_had_and_no_other(stepwi
     assert set((await rows(stepwise, "short")).values()) == {0}
     assert (await stepwise.get("/threads/short")).status_code == 404
     assert min((await rows(stepwise, "kept")).values()) > 0
+
+
+async def test_old_events_go_in_batches(stepwise: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    await run(stepwise, "t")
+    await execute(stepwise, "UPDATE run_events SET created_at = now() - interval '2 h'")
+    await execute(stepwise, "UPDATE runs SET ended_at = now() - interval '2 h'")
+    kept = (await rows(stepwise, "t"))["run_events"]
+    monkeypatch.setattr("app.runtime.retention.EVENT_BATCH", kept - 1)
+    pool = service_of(stepwise).database.pool
+    sweeper = Sweeper(pool, PooledSaver(pool), KEEP_ALL)
+    assert await sweeper.sweep()
+    assert (await rows(stepwise, "t"))["run_events"] == 1
+    assert not await sweeper.sweep()
+    assert (await rows(stepwise, "t"))["run_events"] == 0
+
+
+async def test_an_assistants_threads_go_in_batches(
+    stepwise: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = (await stepwise.post("/assistants", json={"graph_id": "stepwise"})).json()["assistant_id"]
+    body: dict[str, Any] = {"assistant_id": made, "input": {"steps": []}, "if_not_exists": "create"}
+    for number in range(3):
+        await stepwise.post(f"/threads/{number}/runs/wait", json=body)
+    monkeypatch.setattr("app.runtime.threads.DELETED_AT_ONCE", 2)
+    threads = service_of(stepwise).threads
+    sizes = list[int]()
+    delete_many = threads.delete_many
+
+    async def counted(caller: Caller, thread_ids: Sequence[str]) -> int:
+        sizes.append(len(thread_ids))
+        return await delete_many(caller, thread_ids)
+
+    monkeypatch.setattr(threads, "delete_many", counted)
+    await stepwise.delete(f"/assistants/{made}", params={"delete_threads": True})
+    assert sizes == [2, 1]
+    assert (await stepwise.post("/threads/search", json={})).json() == []
 
 
 async def test_old_events_go_and_a_stream_that_asks_for_them_says_so(stepwise: httpx.AsyncClient) -> None:
