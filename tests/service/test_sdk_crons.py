@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, LiteralString
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -21,7 +22,7 @@ from app.runtime.schedules import next_time
 from app.settings import Settings
 from tests.service.conftest import fresh_database
 from tests.service.database import statement
-from tests.service.sdk import CONVERSATION, Sdk, new_thread, served
+from tests.service.sdk import CONVERSATION, Sdk, held, new_thread, served
 from tests.service.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -171,17 +172,20 @@ async def test_a_change_is_what_the_next_run_does(clockwork: Clockwork, sdk: Sdk
     assert (await sdk.threads.get_state(run["thread_id"]))["values"]["steps"][0] == "own"
 
 
-async def test_a_firing_that_finds_the_queue_full_is_tried_again(clockwork: Clockwork, sdk: Sdk) -> None:
+async def test_a_firing_that_finds_the_queue_full_is_tried_again(
+    clockwork: Clockwork, sdk: Sdk, tmp_path: Path
+) -> None:
     made = await sdk.crons.create("steps", schedule="0 0 1 1 *", input=STEPS)
-    later = [
-        await sdk.runs.create(None, "steps", input=STEPS, after_seconds=3600, on_completion="keep") for _ in range(50)
-    ]
+    thread_id = await new_thread(sdk)
+    await sdk.runs.create(thread_id, "steps", input=held(tmp_path))
+    await eventually((tmp_path / "reached").exists)
+    for _ in range(50):
+        await sdk.runs.create(thread_id, "steps", input=STEPS, multitask_strategy="enqueue")
     clockwork.make_due(made["cron_id"])
     await eventually(lambda: clockwork.cron(made["cron_id"])["problem"])
     [found] = [cron for cron in await sdk.crons.search(limit=1000) if cron["cron_id"] == made["cron_id"]]
     assert found["problem"]["error"] == "queue_full"
-    for run in later:
-        await sdk.runs.cancel(run["thread_id"], run["run_id"])
+    (tmp_path / "release").touch()
     await eventually(lambda: clockwork.runs(made["cron_id"], "success"))
     assert clockwork.cron(made["cron_id"])["problem"] is None
 
