@@ -163,7 +163,7 @@ def test_a_pool_has_time_to_drain_before_its_deletion_is_given_up(stack: str) ->
 @pytest.mark.parametrize("stack", STACKS)
 def test_both_pools_together_stay_within_the_number_of_nodes_that_addresses_were_counted_for(stack: str) -> None:
     pools = graph_of(stack).of_type("kubernetes:karpenter.sh/v1:NodePool")
-    assert sum(int(pool.inputs["spec"]["limits"]["nodes"]) for pool in pools) == {"dev": 4, "prod": 24}[stack]
+    assert sum(int(pool.inputs["spec"]["limits"]["nodes"]) for pool in pools) == {"dev": 4, "prod": 33}[stack]
 
 
 @pytest.mark.parametrize("stack", STACKS)
