@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import pytest
 
@@ -38,6 +37,10 @@ class Scaled:
 
     def replicas(self) -> int:
         return self.server.api.one("apps/v1", "Deployment", WORKERS, self._namespace)["spec"]["replicas"]
+
+    def changes(self) -> int:
+        """How often the Deployment's spec was written: each write is one more generation."""
+        return self.server.api.one("apps/v1", "Deployment", WORKERS, self._namespace)["metadata"]["generation"]
 
     def conditions(self) -> dict[str, str]:
         live = self.server.api.get(self.autoscaler) or {}
@@ -120,9 +123,10 @@ def test_each_metric_alone_scales_up_by_the_policies_to_the_maximum(scaled: Scal
     scaled.busy(metric)
     seen = history(scaled.replicas, most, 40)
     assert (seen[0][1], seen[-1][1]) == (least, most)
-    # In any period at most as many again, or eight; half a second for what lies between two looks.
+    # In any period at most as many again, or eight. A change is seen up to a second late on a busy machine, so what
+    # stood one second inside the period may have stood at its start.
     for at, count in seen:
-        before = max((c for t, c in seen if t <= at - SECONDS[15] - 0.5), default=least)
+        before = max((c for t, c in seen if t <= at - (SECONDS[15] - 1)), default=least)
         assert count <= max(2 * before, before + 8), seen
     time.sleep(2)
     assert scaled.replicas() == most
@@ -148,12 +152,13 @@ def test_after_the_window_replicas_return_step_by_step(scaled: Scaled) -> None:
     least, most = scaled.bounds
     until(lambda: scaled.replicas() == most, 40, "scaled up")
     scaled.idle()
-    quiet = time.monotonic()
+    quiet, changes = time.monotonic(), scaled.changes()
     seen = history(scaled.replicas, least, 90)
     assert seen[-1][1] == least
     assert seen[1][0] - quiet >= SECONDS[600] - 1.5  # what was measured last before it was quiet counts, too
-    # 10 % or two pods in a period, whichever is less: of fewer than twenty pods that is one.
-    assert {before - after for (_, before), (_, after) in pairwise(seen)} == {1}
+    # 10 % or two pods in a period, whichever is less: of fewer than twenty pods that is one. Counted by the server,
+    # as two steps can lie between two looks.
+    assert scaled.changes() - changes == most - least
 
 
 def history(ask: Callable[[], int], wanted: int, seconds: float) -> list[tuple[float, int]]:

@@ -44,7 +44,11 @@ def test_a_second_preview_and_a_refresh_of_dev_change_nothing(dev: Path, pulumi:
     ("changes", "expected"),
     [
         pytest.param({"database.backupRetentionDays": 5}, {("Instance", "update"): 1}, id="how long backups are kept"),
-        pytest.param({"service.workers.maxReplicas": 7}, {("HorizontalPodAutoscaler", "update"): 1}, id="replicas"),
+        pytest.param(
+            {"service.workers.maxReplicas": 7},
+            {("HorizontalPodAutoscaler", "update"): 1, ("ResourceQuota", "update"): 1},
+            id="replicas",
+        ),
     ],
 )
 def test_one_setting_of_dev_changes_exactly_what_it_says(
@@ -64,11 +68,10 @@ def test_a_replacement_in_the_middle_of_dev_finishes_and_dev_comes_down_without_
     }
     cloud = environment(dev, pulumi, "dev", changes)
     planned = cloud.must_preview()
+    # Not the cluster, which stands in subnets of its own, nor what hangs on its security group.
     assert {kind for kind, effect in planned.kinds() if effect == "replace"} == {
         "Subnet",
-        "Tag",  # of the pods' group, for Karpenter
         "RouteTableAssociation",
-        "SecurityGroupIngressRule",  # of the pods' group, which is unknown as long as the cluster's new subnets are
         "NodeGroup",
     }
     # A block with an unknown in it is unknown as a whole to what reads it, so a preview may plan more than is done.

@@ -102,7 +102,7 @@ def test_the_next_up_finishes_what_the_failed_one_began(environment: Environment
 def test_up_says_what_there_is_where_it_is_kept_and_that_it_is_not_aws(environment: Environment) -> None:
     said = environment.up.stdout
     assert re.search(r"^aws:ec2 +\d+", said, re.M)
-    assert re.search(r"^kubernetes:apps +1", said, re.M)
+    assert re.search(r"^kubernetes:apps +\d+", said, re.M)
     assert re.search(r"^clusterName +agents-dev", said, re.M)
     assert str(environment.folder / ".embedded" / "dev") in said
     assert "It is not AWS" in said
