@@ -8,11 +8,11 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(HERE.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != HERE)]
 
 import pulumi  # noqa: E402 - after the path is set
-from pulumi.runtime import config as stack_config  # noqa: E402
+from pulumi.runtime import config as stack_config  # noqa: E402 - as above
 
-from infra.problems import SettingsError  # noqa: E402
-from infra.settings import load  # noqa: E402
-from stacks.platform import build  # noqa: E402
+from infra.problems import SettingsError  # noqa: E402 - as above
+from infra.settings import load  # noqa: E402 - as above
+from stacks.platform import build  # noqa: E402 - as above
 
 try:
     # All keys, not the known ones only: a misspelt key must be refused, and pulumi.Config cannot list.

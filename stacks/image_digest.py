@@ -56,7 +56,7 @@ def parse(image: str) -> tuple[str, str, str]:
 def _digest(address: str, token: str | None) -> str:
     headers = {"Accept": _ACCEPT} | ({"Authorization": f"Bearer {token}"} if token else {})
     request = Request(address, method="HEAD", headers=headers)  # noqa: S310 - parse() makes http(s) addresses only
-    with urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+    with urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - as above
         return str(answer.headers.get("Docker-Content-Digest", ""))
 
 

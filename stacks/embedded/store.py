@@ -133,7 +133,7 @@ class Store:
     def _select(self, where: str, *values: str) -> list[Stored]:
         with self._transaction() as database:
             # ``where`` is one of the literals above, its values are bound.
-            statement = f"SELECT {_COLUMNS} FROM resources WHERE {where} ORDER BY type, place, id"  # noqa: S608
+            statement = f"SELECT {_COLUMNS} FROM resources WHERE {where} ORDER BY type, place, id"  # noqa: S608 - values are parameters
             return [_stored(row) for row in database.execute(statement, values)]
 
     def next_generation(self, urn: str) -> int:

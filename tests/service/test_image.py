@@ -76,7 +76,7 @@ def builder() -> Generator[Builder]:
     if no_sandbox := sandbox.unavailable():
         pytest.skip(f"nothing builds an image here: {no_engine}; {no_sandbox}")
     # In memory, where there is room: eight thousand files are slow to delete on a disk that discards.
-    memory = Path("/dev/shm")  # noqa: S108
+    memory = Path("/dev/shm")  # noqa: S108  memory, not a shared folder: what is made in it has a name of its own
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 2 * 1024**3
     with TemporaryDirectory(prefix="agent-test-", dir=memory if roomy else None) as folder:
         yield Sandbox(Path(folder))

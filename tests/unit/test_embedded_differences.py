@@ -55,8 +55,8 @@ def _leaves(value: Any) -> list[Any]:
     if isinstance(value, Secret):
         return _leaves(value.value)
     if isinstance(value, dict):
-        return [leaf for item in value.values() for leaf in _leaves(item)]  # pyright: ignore[reportUnknownVariableType]
-    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]
+        return [leaf for item in value.values() for leaf in _leaves(item)]  # pyright: ignore[reportUnknownVariableType] - JSON
+    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType] - JSON
 
 
 @given(OBJECTS, OBJECTS)
@@ -71,7 +71,7 @@ def test_values_differ_exactly_when_a_difference_is_found(old: dict[str, Any], n
 
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_none(v) for k, v in value.items() if v is not None}  # pyright: ignore[reportUnknownVariableType]
+        return {k: _without_none(v) for k, v in value.items() if v is not None}  # pyright: ignore[reportUnknownVariableType] - JSON
     return value
 
 

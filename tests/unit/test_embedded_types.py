@@ -64,9 +64,9 @@ def _templates(row: AwsType) -> list[str]:
             case str():
                 return [value]
             case dict():
-                return [text for item in value.values() for text in inside(item)]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # fmt: skip
+                return [text for item in value.values() for text in inside(item)]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - JSON  # fmt: skip
             case list():
-                return [text for item in value for text in inside(item)]  # pyright: ignore[reportUnknownVariableType]
+                return [text for item in value for text in inside(item)]  # pyright: ignore[reportUnknownVariableType] - JSON
             case _:
                 return []
 
