@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
+from stacks.cost.amounts import Range
+
 WIDTH, ROW, LABELS = 860, 24, 260
 BEFORE, AFTER = "#9aa7b5", "#2b6cb0"
 
@@ -31,24 +33,33 @@ def _row(number: int, row: tuple[str, Decimal | None, Decimal, str], scale: Deci
     ).format(LABELS - 8, top + 16, label, LABELS, top + 7, length, AFTER, LABELS + length + 8, top + 16, text)
 
 
-def curve(points: Sequence[tuple[Decimal, Decimal, str]], title: str) -> Markup:
-    """A line through x and y, with a text at each point."""
-    height = 220
-    most_x = max((x for x, _, _ in points), default=Decimal(0)) or Decimal(1)
-    most_y = max((y for _, y, _ in points), default=Decimal(0)) or Decimal(1)
-    places = [
-        (round(40 + x / most_x * (WIDTH - 180), 1), round(height - 20 - y / most_y * (height - 50), 1), text)
-        for x, y, text in points
+def curve(points: Sequence[tuple[Decimal, Range]], title: str) -> Markup:
+    """Amounts along x: a line of what is expected, in a band from low to high; x below, the amount at each point."""
+    height, left, right, base = 260, 40, WIDTH - 90, 230
+    most_x = max((x for x, _ in points), default=Decimal(0)) or Decimal(1)
+    most_y = max((y.high for _, y in points), default=Decimal(0)) or Decimal(1)
+
+    def place(x: Decimal, y: Decimal) -> tuple[Decimal, Decimal]:
+        return round(left + x / most_x * (right - left), 1), round(base - y / most_y * (base - 20), 1)
+
+    def path(places: Sequence[tuple[Decimal, Decimal]]) -> str:
+        return " ".join(f"{x},{y}" for x, y in places)
+
+    edge = [place(x, y.high) for x, y in points] + [place(x, y.low) for x, y in reversed(points)]
+    middle = [place(x, y.expected) for x, y in points]
+    drawn = [
+        Markup('<polygon points="{}" fill="{}" opacity="0.25"/>').format(path(edge), BEFORE),
+        Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="{}"/>').format(left, base, right, base, BEFORE),
+        Markup('<polyline points="{}" fill="none" stroke="{}" stroke-width="2"/>').format(path(middle), AFTER),
     ]
-    path = " ".join(f"{x},{y}" for x, y, _ in places)
-    line = Markup('<polyline points="{}" fill="none" stroke="{}" stroke-width="2"/>').format(path, AFTER)
-    marks = [
-        Markup('<circle cx="{}" cy="{}" r="3" fill="{}"/><text x="{}" y="{}">{}</text>').format(
-            x, y, AFTER, x + 6, y - 6, text
+    for (x, y), (users, amount) in zip(middle, points, strict=True):
+        drawn.append(
+            Markup(
+                '<circle cx="{}" cy="{}" r="3" fill="{}"/><text x="{}" y="{}" text-anchor="middle">${:,.0f}</text>'
+                '<text x="{}" y="{}" text-anchor="middle">{:,}</text>'
+            ).format(x, y, AFTER, x, y - 8, amount.expected, x, base + 18, users)
         )
-        for x, y, text in places
-    ]
-    return _picture(height, title, [line, *marks])
+    return _picture(height, title, drawn)
 
 
 def _picture(height: int, title: str, parts: Sequence[Markup]) -> Markup:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +20,10 @@ from stacks.cost.amounts import read_dollars
 from stacks.cost.delta import Delta, Gate
 from stacks.cost.estimate import Estimate, as_data, estimate_resources
 from stacks.cost.facts import billed
-from stacks.cost.plan_command import plan_command
+from stacks.cost.load import load_of_month
+from stacks.cost.plan import Plan, growth
+from stacks.cost.plan_command import base_of, plan_command
+from stacks.cost.refresh import refresh_command
 from stacks.cost.saving import saving_command
 from stacks.terminal import Exit, Refused, console, errors
 
@@ -34,6 +37,7 @@ class Answer:
     gate: Gate | None
     refusals: list[str]
     warnings: list[str]
+    growth: list[Plan]  # of a stack of this checkout, where the page asks for it
 
 
 def main(arguments: list[str]) -> int:
@@ -68,7 +72,11 @@ def answered(chosen: argparse.Namespace) -> Answer:
     gate = Gate(allowed, chosen.most_added, chosen.override) if allowed or chosen.most_added else None
     stale = price_table.staleness(prices, today)
     refusals = deltas.refusals(gate, after, change) if gate else []
-    return Answer(after, change, gate, refusals, [stale] if stale else [])
+    growing: list[Plan] = []
+    if chosen.html and budget is not None and assumed.runs_per_month:
+        base = replace(base_of(found.stack), usage=assumed, prices=prices)
+        growing = growth(base, load_of_month(assumed.runs_per_month))
+    return Answer(after, change, gate, refusals, [stale] if stale else [], growing)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -169,6 +177,11 @@ def check_prices(arguments: list[str]) -> int:
     price_table.require_fresh(prices, today)
     if warning := price_table.staleness(prices, today):
         errors.print("[yellow]warning:[/]", warning, soft_wrap=True)
+    if old := price_table.second_hand(prices, today):
+        rule = f"older than {price_table.FAIL_AFTER.days} days and not confirmed by AWS's Price List"
+        errors.print(
+            "[yellow]warning:[/]", f"{old} prices are from sources {rule}. {price_table.REFRESH}", soft_wrap=True
+        )
     open_ones = sum(not row.confirmed for row in prices.rows)
     console.print(
         f"{len(prices.rows)} prices, read on {prices.read}; {open_ones} of them not confirmed by their source"
@@ -179,5 +192,6 @@ def check_prices(arguments: list[str]) -> int:
 COMMANDS: Mapping[str, Callable[[list[str]], int | None]] = {
     "plan": plan_command,
     "prices": check_prices,
+    "refresh": refresh_command,
     "saving": saving_command,
 }

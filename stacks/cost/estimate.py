@@ -117,7 +117,8 @@ def _line(item: Billed, use: Use, prices: Prices) -> Line:
     if use.quantity is None:
         return _unpriced(item, use.meter.service, use.meter.usage_type, use.unit, use.assumption)
     if tiers is None:
-        why = f"no price of {meter.usage_type} in {item.region or 'an unknown region'}"
+        where = item.region or "an unknown region"
+        why = f"no price of {meter.usage_type} in {where}: python -m stacks.cost refresh --region {where}"
         return _unpriced(item, use.meter.service, use.meter.usage_type, use.unit, why, use.quantity)
     return Line(
         urn=item.urn,

@@ -53,6 +53,13 @@ def load_of(values: Mapping[str, object]) -> Load:
         raise Refused("\n".join([*lines, "`python -m stacks.cost plan --help` says what each means."])) from None
 
 
+def load_of_month(runs: int) -> Load:
+    """The load of so many runs a month, all else as by default."""
+    one = load_of({"users": 1})
+    rate = runs / SECONDS_OF_MONTH / one.average
+    return load_of({"users": max(round(rate * (one.think_seconds + one.run_seconds)), 1)})
+
+
 @dataclass(frozen=True)
 class Demand:
     """A load as numbers of runs, pods, messages and bytes."""

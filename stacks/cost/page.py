@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from stacks.cost.amounts import NOTHING, Range, dollars
-from stacks.cost.charts import bars
+from stacks.cost.charts import bars, curve
 from stacks.cost.estimate import Estimate, Line
 from stacks.cost.report import closing, ordered, quantity, signed, span
 from stacks.html_page import Cell, Section, page
@@ -35,6 +35,8 @@ def page_of(answer: Answer) -> str:
     sections = [_bars("By service", found.by("service")), _bars("By resource", found.by("resource"))]
     if answer.delta:
         sections.insert(0, _changes(answer))
+    if answer.growth:
+        sections.append(_growth(answer))
     sections += [_lines(found), Section("What the sum rests on", text=" ".join(closing(answer)))]
     subtitle = f"List prices read on {found.prices_read}; low, expected and high by the usage file of the environment."
     return page(f"Cost of {found.stack}", subtitle, tiles, sections)
@@ -65,6 +67,23 @@ def _changes(answer: Answer) -> Section:
     ]
     heads = ("resource", "difference", "meters")
     return Section("What changes", heads, rows, "Grey: before.", bars(shown, "before and after"))
+
+
+def _growth(answer: Answer) -> Section:
+    """What the planner's settings for fewer and more users cost."""
+    rows = [
+        [
+            Cell(f"{found.load.users:,}", "number"),
+            Cell(str(found.nodes), "number"),
+            Cell(found.settings.database.instance_class),
+            Cell(dollars(found.estimate.total.expected), "number"),
+            Cell(dollars(found.cost_per_user), "number"),
+        ]
+        for found in answer.growth
+    ]
+    picture = curve([(Decimal(row.load.users), row.estimate.total) for row in answer.growth], "a month by users")
+    text = "The planner's settings for so many users; line: expected, band: low to high."
+    return Section("As it grows", ("users", "nodes", "database", "a month", "per user"), rows, text, picture)
 
 
 def _lines(found: Estimate) -> Section:

@@ -38,6 +38,7 @@ CACHE_NODES = {
     "cache.m7g.xlarge": (12.93, 100_000),
     "cache.m7g.2xlarge": (26.04, 100_000),
 }
+GROWTH = (0.25, 0.5, 1, 2, 4)  # of the users asked for
 RETENTION = "AGENT_CHECKPOINT_RETENTION_SECONDS"
 
 
@@ -128,6 +129,17 @@ def most_users(base: Base, load: Load, budget: Decimal) -> Plan:
         else:
             beyond = middle
     return best
+
+
+def growth(base: Base, load: Load) -> list[Plan]:
+    """Plans from fewer users to more, as far as there are settings that hold them."""
+    found: list[Plan] = []
+    for factor in GROWTH:
+        try:
+            found.append(plan(base, load.model_copy(update={"users": max(round(load.users * factor), 1)})))
+        except Refused:
+            break
+    return found
 
 
 def nodes_for(settings: Settings, workers: int, api: int) -> int:

@@ -17,11 +17,9 @@ from stacks.cost import prices, usage
 from stacks.cost.amounts import cents, dollars, read_dollars
 from stacks.cost.facts import billed
 from stacks.cost.load import Load, load_of
-from stacks.cost.plan import Base, Plan, most_users, plan
+from stacks.cost.plan import Base, Plan, growth, most_users, plan
 from stacks.cost.report import bar, span
 from stacks.terminal import Refused, console
-
-GROWTH = (0.25, 0.5, 1, 2, 4)  # of the users asked for
 
 
 def plan_command(arguments: list[str]) -> None:
@@ -141,12 +139,7 @@ def _rows(found: Plan) -> Mapping[str, tuple[str, str]]:
 
 def _growth(base: Base, found: Plan) -> Table:
     table = Table("users", "nodes", "database", "a month", "", "per user", title="as it grows", title_justify="left")
-    rows: list[Plan] = []
-    for factor in GROWTH:
-        try:
-            rows.append(plan(base, found.load.model_copy(update={"users": max(round(found.load.users * factor), 1)})))
-        except Refused:
-            break  # more than our settings hold; the last line says why
+    rows = growth(base, found.load)
     for row in rows:
         expected, most = row.estimate.total.expected, rows[-1].estimate.total.expected
         name, blocks = row.settings.database.instance_class, bar(expected, most)

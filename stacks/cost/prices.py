@@ -1,6 +1,6 @@
 """List prices as dated data: which meter, which tier, from which source, and when it was last read.
 
-``data/prices.csv`` is what ``written`` writes; a row needs a dated source. What it lacks is unpriced.
+``data/prices.csv`` is made by ``python -m stacks.cost refresh``. What it lacks is unpriced.
 """
 
 from __future__ import annotations
@@ -8,17 +8,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
 
 from stacks.cost.amounts import Range
+from stacks.cost.regions import without_region
 from stacks.terminal import Exit, Refused
 
 TABLE = Path(__file__).resolve().parent / "data" / "prices.csv"
-REFRESH = "Read the prices again and put them into stacks/cost/data/prices.csv with source and day."
+REFRESH = "Ask AWS for them: python -m stacks.cost refresh --apply (--region for another region)."
 WARN_AFTER, FAIL_AFTER = timedelta(days=45), timedelta(days=120)
 UNLIMITED = Decimal("Infinity")
 
@@ -51,8 +52,17 @@ class Price:
     source: str
 
     @property
+    def meter(self) -> Meter:
+        return Meter(self.service, self.usage_type, self.attributes)
+
+    @property
     def key(self) -> tuple[str, Meter]:
-        return self.region, Meter(self.service, self.usage_type, self.attributes)
+        return key(self.region, self.meter)
+
+
+def key(region: str, meter: Meter) -> tuple[str, Meter]:
+    """What tells a meter from others: services spell a region in usage types in more than one way."""
+    return region, replace(meter, usage_type=without_region(meter.usage_type))
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,11 @@ class Prices:
 
     def find(self, region: str, meter: Meter) -> Tiers | None:
         """A meter's price, or None: then what it counts is unpriced."""
-        return self._tiers.get((region, meter))
+        return self._tiers.get(key(region, meter))
+
+    def meters(self, region: str) -> dict[tuple[str, Meter], tuple[Price, ...]]:
+        """A region's meters with their tiers."""
+        return {key: tiers.rows for key, tiers in self._tiers.items() if key[0] == region}
 
     @cached_property
     def _tiers(self) -> dict[tuple[str, Meter], Tiers]:
@@ -147,6 +161,11 @@ def staleness(prices: Prices, today: date) -> str | None:
     if age <= WARN_AFTER:
         return None
     return f"prices were last read on {prices.read}, {age.days} days ago (warning after {WARN_AFTER.days}). {REFRESH}"
+
+
+def second_hand(prices: Prices, today: date) -> int:
+    """How many rows AWS's Price List has not confirmed, and whose source is older than FAIL_AFTER itself."""
+    return sum(not row.sku and today - row.effective > FAIL_AFTER for row in prices.rows)
 
 
 def require_fresh(prices: Prices, today: date) -> None:

@@ -13,7 +13,9 @@ from stacks.cost.prices import Prices, parse
 from stacks.cost.usage import Usage
 from stacks.cost.usage import parse as usage_of
 from stacks.graph import Graph, Options, Resource
+from tests.resources import resource as made
 
+PROVIDER = Options(provider=f"urn:pulumi:golden::langgraph-eks::{AWS}::aws")
 TABLE = Path(__file__).with_name("golden_prices.csv")
 
 
@@ -23,19 +25,7 @@ def prices() -> Prices:
 
 def resource(type_: str, name: str, **inputs: Any) -> Resource:
     """A resource of the stack's only AWS provider."""
-    return Resource(
-        urn=f"urn:pulumi:golden::langgraph-eks::{type_}::{name}",
-        type=type_,
-        name=name,
-        custom=True,
-        parent="",
-        inputs=inputs,
-        outputs={},
-        id="",
-        dependencies=(),
-        property_dependencies={},
-        options=Options(provider=f"urn:pulumi:golden::langgraph-eks::{AWS}::aws"),
-    )
+    return made(type_, inputs, name, stack="golden", options=PROVIDER)
 
 
 def graph(*resources: Resource, region: str = "us-east-1") -> Graph:

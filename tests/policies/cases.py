@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stacks.graph import Resource
-from tests.policies.editing import resource
+from tests.resources import resource
 
 EXISTENCE = "it reads only whether something is there"
 

@@ -6,29 +6,12 @@ import copy
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, cast
 
-from stacks.graph import UNKNOWN, Graph, Options, Resource
+from stacks.graph import UNKNOWN, Graph, Resource
 
 STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
-
-
-def resource(type_: str, inputs: Mapping[str, Any], name: str = "made", **links: tuple[str, ...]) -> Resource:
-    """A resource as a program might register it."""
-    return Resource(
-        urn=f"urn:pulumi:prod::langgraph-eks::{type_}::{name}",
-        type=type_,
-        name=name,
-        custom=True,
-        parent="",
-        inputs=inputs,
-        outputs={},
-        id="",
-        dependencies=(),
-        property_dependencies=links,
-        options=Options(),
-    )
 
 
 def changed(graph: Graph, urn: str, path: str, value: Any) -> Graph:

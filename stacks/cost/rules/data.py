@@ -11,6 +11,7 @@ from stacks.cost.prices import Meter
 from stacks.cost.rules.use import Context, Rule, Use, bare, hourly, prefixed, unknown, used
 
 SAID = "usage file"
+POSTGRESQL = "databaseEngine=PostgreSQL"  # RDS lists storage and backups for each engine apart
 # RDS user guide, gp3: the baseline for PostgreSQL is 3,000 IOPS, and 12,000 from 400 GiB.
 BASELINE_IOPS, STRIPED_IOPS, STRIPED_FROM_GIB = 3_000, 12_000, 400
 
@@ -18,10 +19,10 @@ BASELINE_IOPS, STRIPED_IOPS, STRIPED_FROM_GIB = 3_000, 12_000, 400
 def database(item: Billed, context: Context) -> Iterator[Use]:
     facts, region = item.facts, item.region
     many = bool(facts.get("multiAz"))
-    deployment = f"deploymentOption={'Multi-AZ' if many else 'Single-AZ'}"
+    deployment = f"{POSTGRESQL};deploymentOption={'Multi-AZ' if many else 'Single-AZ'}"
     kind = "Multi-AZUsage" if many else "InstanceUsage"
     if facts.get("engine") == "postgres":
-        attributes = f"databaseEngine=PostgreSQL;{deployment};licenseModel=No license required"
+        attributes = f"{deployment};licenseModel=No license required"
         usage_type = bare(region, f"{kind}:{facts.get('instanceClass')}")
         yield hourly("AmazonRDS", usage_type, attributes, assumption="two instances" if many else "")
     else:
@@ -48,7 +49,7 @@ def _beyond(item: Billed, context: Context, zone: str, deployment: str, size: in
         yield Use(meter, "IOPS-Mo", exactly(more), f"above the baseline of {baseline}", fixed=True)
     kept = context.usage.storage.database_backup_beyond_gb
     why = f"{SAID}: snapshots beyond the allocated storage"
-    yield from used("AmazonRDS", bare(item.region, "RDS:ChargedBackupUsage"), "GB-Mo", kept, why)
+    yield from used("AmazonRDS", bare(item.region, "RDS:ChargedBackupUsage"), "GB-Mo", kept, why, POSTGRESQL)
 
 
 def _late(item: Billed, context: Context) -> Iterator[Use]:

@@ -9,6 +9,7 @@ from datetime import date
 from stacks.cost.amounts import HOURS, Range, exactly
 from stacks.cost.facts import Billed
 from stacks.cost.prices import Meter, Prices
+from stacks.cost.regions import CODES, HOME
 from stacks.cost.usage import Usage
 
 ALL_HOURS, UNCHANGED = exactly(HOURS), exactly(1)
@@ -62,10 +63,9 @@ def unknown(service: str, usage_type: str, unit: str, why: str) -> Use:
 
 def prefixed(region: str, usage_type: str) -> str:
     """The usage type of services that name the region in it, also in us-east-1."""
-    prefix = {"us-east-1": "USE1", "us-west-2": "USW2"}.get(region, region)
-    return f"{prefix}-{usage_type}"
+    return f"{CODES.get(region, region)}-{usage_type}"
 
 
 def bare(region: str, usage_type: str) -> str:
     """The usage type of the older services, which leave out the prefix in us-east-1."""
-    return usage_type if region == "us-east-1" else prefixed(region, usage_type)
+    return usage_type if region == HOME else prefixed(region, usage_type)
