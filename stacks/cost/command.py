@@ -25,6 +25,7 @@ from stacks.cost.plan import Plan, growth
 from stacks.cost.plan_command import base_of, plan_command
 from stacks.cost.refresh import refresh_command
 from stacks.cost.saving import saving_command
+from stacks.cost.spot_command import spot_command
 from stacks.terminal import Exit, Refused, console, errors
 
 
@@ -194,4 +195,5 @@ COMMANDS: Mapping[str, Callable[[list[str]], int | None]] = {
     "prices": check_prices,
     "refresh": refresh_command,
     "saving": saving_command,
+    "spot": spot_command,
 }

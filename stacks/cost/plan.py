@@ -183,7 +183,7 @@ def _with_database(settings: Settings, base: Base, load: Load, wanted: Demand) -
         "storage_gib": max(size, database.storage_gib),
         "max_storage_gib": max(size * 2, database.max_storage_gib),
     }
-    classes = _by_price(base, DATABASE_CLASSES, database.multi_az)
+    classes = classes_by_price(base, DATABASE_CLASSES, database.multi_az)
     if not classes:
         raise Refused(f"region={settings.region}: no database class has a price here. {REFRESH}")
     for name in classes:
@@ -215,7 +215,7 @@ def _with_cache(settings: Settings, base: Base, wanted: Demand) -> Settings:
     )
 
 
-def _by_price(base: Base, classes: tuple[str, ...], multi_az: bool) -> list[str]:
+def classes_by_price(base: Base, classes: tuple[str, ...], multi_az: bool) -> list[str]:
     """The classes that have a price here, cheapest first; in prod none that lives on credits."""
     kind = "Multi-AZUsage" if multi_az else "InstanceUsage"
     known = {

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from stacks.cost.facts import billed
 from stacks.cost.load import Load, load_of
 from stacks.cost.plan import Base, Plan, growth, most_users, plan
 from stacks.cost.report import bar, span
+from stacks.cost.settings_change import pasted
 from stacks.terminal import Refused, console
 
 
@@ -72,8 +72,7 @@ def as_data(found: Plan) -> dict[str, Any]:
 
 def to_yaml(found: Plan) -> str:
     """The sections, ready to take the place of the file's."""
-    text = yaml.safe_dump({"config": found.sections}, sort_keys=False, default_flow_style=None, width=200)
-    return f"# For {found.load.users:,} users: in place of these sections of Pulumi.{found.estimate.stack}.yaml\n{text}"
+    return pasted(found.estimate.stack, found.sections, f"For {found.load.users:,} users")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -90,12 +90,13 @@ def _parser() -> argparse.ArgumentParser:
         ("always-on", "0", "cost of nodes that never scale, as a part of the peak's on demand"),
         ("discount", None, "of Spot on the on-demand price (default: the shipped sample's)"),
     ):
-        parser.add_argument(f"--{name}", type=_share, default=default and Decimal(default), help=f"{what}; 0 to 1")
+        parser.add_argument(f"--{name}", type=read_share, default=default and Decimal(default), help=f"{what}; 0 to 1")
     parser.add_argument("--json", action="store_true", help="for machines")
     return parser
 
 
-def _share(text: str) -> Decimal:
+def read_share(text: str) -> Decimal:
+    """A command's argument: a part of a whole."""
     try:
         value = Decimal(text)
     except InvalidOperation:

@@ -9,7 +9,7 @@ from typing import Any
 from infra.versions import kubernetes_support
 from stacks.cost.amounts import HOURS, NOTHING, Range, exactly, total
 from stacks.cost.facts import Billed
-from stacks.cost.prices import Meter
+from stacks.cost.prices import Meter, Prices
 from stacks.cost.rules.use import Context, Rule, Use, bare, hourly, prefixed, unknown
 from stacks.cost.spot import discounts
 
@@ -62,7 +62,7 @@ def _instances(item: Billed, context: Context, *, first: bool) -> Use:
     spot = item.facts.get("capacity") == "spot"
     name = "SpotUsage" if spot else "BoxUsage"
     types: list[str] = list(item.facts.get("instanceTypes") or ())
-    prices = {kind: _price(item.region, kind, context) for kind in types}
+    prices = {kind: on_demand(item.region, kind, context.prices) for kind in types}
     priced: dict[str, Decimal] = {kind: price for kind, price in prices.items() if price}
     chosen = _typical(types, priced, context, first=first)
     missing = sorted(set(types) - set(priced))
@@ -81,7 +81,7 @@ def _instances(item: Billed, context: Context, *, first: bool) -> Use:
         notes.append(f"without {', '.join(missing)}, which have no price here")
     hours = nodes * context.usage.hours
     meter = Meter("AmazonEC2", bare(item.region, f"{name}:{chosen}"), "" if spot else ON_DEMAND)
-    return Use(meter, "Hrs", hours, "; ".join(notes), priced_as=_on_demand(item.region, chosen), factor=factor)
+    return Use(meter, "Hrs", hours, "; ".join(notes), priced_as=_meter(item.region, chosen), factor=factor)
 
 
 def _typical(types: list[str], priced: Mapping[str, Decimal], context: Context, *, first: bool) -> str:
@@ -102,12 +102,13 @@ def _discount(region: str, priced: Mapping[str, Any], context: Context) -> Range
     return Range(known[0], known[(len(known) - 1) // 2], known[-1]) if known else NOTHING
 
 
-def _on_demand(region: str, kind: str) -> Meter:
+def _meter(region: str, kind: str) -> Meter:
     return Meter("AmazonEC2", bare(region, f"BoxUsage:{kind}"), ON_DEMAND)
 
 
-def _price(region: str, kind: str, context: Context) -> Decimal | None:
-    found = context.prices.find(region, _on_demand(region, kind))
+def on_demand(region: str, kind: str, prices: Prices) -> Decimal | None:
+    """An hour of an instance type, or None where its price is not known."""
+    found = prices.find(region, _meter(region, kind))
     return found.rows[0].usd if found else None
 
 
