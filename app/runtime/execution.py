@@ -81,6 +81,7 @@ class Executor:
                         if await _had_stopped(graph, snapshot, claim.request):
                             return _stopped(snapshot)
                         given, progress.accepted = None, True
+                        progress.applied = (snapshot.metadata or {}).get("source") != "input"
                     elif written:
                         given, progress.accepted = _not_stored(claim.request), True
                 if isinstance(given, dict):
@@ -125,6 +126,9 @@ class Executor:
             progress.accepted = True
             shown = content
             if mode == "values" and not namespace:
+                if not progress.applied:
+                    progress.applied = True
+                    continue
                 values, questions = _with_questions(values, content, questions)
                 shown = values
             if maker:
@@ -180,9 +184,10 @@ class Executor:
 
 @dataclass
 class _Progress:
-    """Whether the graph took the input: a failure before that is the input's."""
+    """What the graph has done with the input."""
 
-    accepted: bool = False
+    accepted: bool = False  # a failure before that is the input's
+    applied: bool = True  # else LangGraph begins with the state from before the input, which no other run shows
 
 
 def _with_questions(values: Any, content: Any, known: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

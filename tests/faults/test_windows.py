@@ -28,6 +28,7 @@ class Aftermath:
 
     stage: Stage
     client: LangGraphClient
+    unbegun: Caller  # its input was stored, and not yet applied
     unshown: Caller  # step 2 had its result, and the event that shows it was not committed
     unended: Caller  # all steps were stored, and the run's end was not committed
     twice_asked: str  # a thread: its first question was answered, the second asked, the run's end not committed
@@ -37,16 +38,22 @@ class Aftermath:
 
 @pytest.fixture(scope="module")
 async def aftermath(calm: OwnPostgres) -> AsyncGenerator[Aftermath]:
-    unshown, unended = Caller("stream"), Caller("wait")
+    unbegun, unshown, unended = Caller("stream"), Caller("stream"), Caller("wait")
     twice_asked, updated, beside = (str(uuid4()) for _ in range(3))
     async with open_stage(calm.new_database(), calm.new_effects(), roles=()) as stage:
-        # It waits with all its events at the gate, so it may execute nothing else.
-        narrow = await stage.cluster.start(worker_slots=1)
+        # They wait with all they store at a gate, so they may execute nothing else.
+        first = await stage.cluster.start(worker_slots=1)
         client = stage.cluster.client()
         with closed_gates(stage.database_url) as gates:
+            first_step = f"NEW.thread_id = '{unbegun.thread_id}' AND NEW.metadata @> '{{\"step\": 0}}'"
+            gates.build("INSERT", "checkpoints", first_step)
             gates.build("INSERT", "run_events", STEP_2_IS_SHOWN)
-            calls = [asyncio.create_task(unshown.call(client, pause=0.1))]
+            calls = [asyncio.create_task(unbegun.call(client, pause=0.1))]
             await gates.until_waiting(1)
+
+            narrow = await stage.cluster.start(worker_slots=1)
+            calls.append(asyncio.create_task(unshown.call(client, pause=0.1)))
+            await gates.until_waiting(2)
 
             wide = await stage.cluster.start()
             on_wide = client_of([wide.url])
@@ -55,7 +62,7 @@ async def aftermath(calm: OwnPostgres) -> AsyncGenerator[Aftermath]:
             gates.build("UPDATE", "runs", "NEW.status IN ('success', 'interrupted')")
             calls.append(asyncio.create_task(unended.call(on_wide, pause=0.1)))
             await on_wide.runs.create(twice_asked, "asking_twice", command={"resume": "one"})
-            await gates.until_waiting(3)
+            await gates.until_waiting(4)
             modes: Any = ["values", "updates"]
             run = await on_wide.runs.create(
                 beside, "beside", input={"done": []}, stream_mode=modes, if_not_exists="create"
@@ -63,21 +70,27 @@ async def aftermath(calm: OwnPostgres) -> AsyncGenerator[Aftermath]:
             command: Any = {"resume": "answer", "update": {"answers": ["update"]}}
             await on_wide.runs.create(updated, "asking_and_working", command=command)
             await asyncio.sleep(1)  # of the three seconds that the steps of both take
-            for process in (narrow, wide):
+            for process in (first, narrow, wide):
                 stage.cluster.kill(process)
             gates.end_those_who_wait()
             gates.open()
         await stage.cluster.start()
-        await calls[0]
-        calls[1].cancel()
+        await asyncio.gather(*calls[:2])
+        calls[2].cancel()
         assert await all_ended(stage.database_url, 60)
-        yield Aftermath(stage, client, unshown, unended, twice_asked, updated, (beside, run["run_id"]))
+        yield Aftermath(stage, client, unbegun, unshown, unended, twice_asked, updated, (beside, run["run_id"]))
 
 
 async def test_a_step_whose_event_was_not_stored_is_done_and_shown_again(aftermath: Aftermath) -> None:
-    found = examine(aftermath.stage.database_url, aftermath.stage.effects_url, [aftermath.unshown, aftermath.unended])
-    assert not found.violations
+    assert violations(aftermath) == []
     assert effects(aftermath, aftermath.unshown) == [1, 2, 2, 3, 4, 5]
+
+
+async def test_a_run_that_had_stored_its_input_only_shows_nothing_from_before_it(aftermath: Aftermath) -> None:
+    assert violations(aftermath) == []
+    assert effects(aftermath, aftermath.unbegun) == [1, 2, 3, 4, 5]
+    attempts = "SELECT fence FROM runs WHERE run_id = %s"
+    assert rows(aftermath.stage.database_url, attempts, [aftermath.unbegun.run_id]) == [{"fence": 2}]
 
 
 async def test_a_run_whose_end_was_not_stored_does_nothing_again(aftermath: Aftermath) -> None:
@@ -114,6 +127,11 @@ async def test_a_task_that_ended_beside_an_interrupted_one_is_neither_done_nor_s
     ]
     state = await aftermath.client.threads.get_state(thread_id)
     assert cast("dict[str, Any]", state["values"])["done"] == ["quick", "slow"]
+
+
+def violations(aftermath: Aftermath) -> list[str]:
+    callers = [aftermath.unbegun, aftermath.unshown, aftermath.unended]
+    return examine(aftermath.stage.database_url, aftermath.stage.effects_url, callers).violations
 
 
 def effects(aftermath: Aftermath, caller: Caller) -> list[int]:
