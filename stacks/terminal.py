@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from enum import IntEnum
@@ -30,6 +31,13 @@ class Refused(Exception):
     def __init__(self, message: str, code: Exit = Exit.BAD_INPUT) -> None:
         super().__init__(message)
         self.code = code
+
+
+def subcommand(add_parser: Callable[..., argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
+    """One part of a command, on a stack; the text is in its own help and in the list of all parts."""
+    parser = add_parser(name, help=text, description=text)
+    parser.add_argument("--stack", default="dev", help="which Pulumi.<stack>.yaml (default: dev)")
+    return parser
 
 
 def run_command(command: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:

@@ -55,6 +55,15 @@ def obtain(name: str, report: Report = silent, folder: Path = FOLDER) -> Found:
     return obtain_tool(_row(name), report, folder)
 
 
+def required(name: str) -> Path:
+    """The tool's path for a command that cannot do without it; what it takes is shown. Raises Refused."""
+    try:
+        with shown(errors) as report:
+            return obtain(name, report).path
+    except Unavailable as reason:
+        raise Refused(f"no {name} command: {reason}", Exit.MISSING) from None
+
+
 def obtain_tool(tool: Tool, report: Report = silent, folder: Path = FOLDER) -> Found:
     """The same for a row that need not be in the catalogue."""
     try:

@@ -143,4 +143,6 @@ def preview_statements(settings: Settings) -> list[dict[str, Any]]:
         ],
         "Resource": "*",
     }
-    return [never, *_state(settings, write=False)]
+    # Neither of AWS's policies has it; it takes no narrower resource (Service Authorization Reference, Price List).
+    prices = {"Effect": "Allow", "Action": "pricing:GetProducts", "Resource": "*"}
+    return [never, prices, *_state(settings, write=False)]

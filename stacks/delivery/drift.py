@@ -8,11 +8,9 @@ from stacks.delivery.target import Target
 from stacks.embedded.engine import Event
 from stacks.review.changes import MARKS, Change
 from stacks.review.events import preview_of
-from stacks.review.github import GitHub, LostAnswer
 from stacks.review.markdown import code
 from stacks.terminal import Exit, Refused
 
-TITLE = "Drift in {stack}"
 _MOST = 100
 
 
@@ -58,17 +56,3 @@ def look(target: Target) -> Look:
     except Refused as refusal:
         return Look(target.stack, unseen=" ".join(f"{refusal} {done.stderr[-300:]}".split()))
     return Look(target.stack, tuple(row for row in found.changes if row.operation != "same"))
-
-
-def report(hub: GitHub, seen: Look) -> None:
-    """One issue a stack: opened or brought up to date while there is something to say, closed when there is not."""
-    title = TITLE.format(stack=seen.stack)
-    there = [row for row in hub.pages("/issues") if row["title"] == title and "pull_request" not in row]
-    if not there and seen.code is not Exit.OK:
-        try:
-            hub.call("POST", "/issues", {"title": title, "body": seen.text(), "labels": ["drift"]})
-        except LostAnswer:
-            report(hub, seen)
-    for number, row in enumerate(there):
-        open_ = number == 0 and seen.code is not Exit.OK
-        hub.call("PATCH", f"/issues/{row['number']}", {"body": seen.text(), "state": "open" if open_ else "closed"})

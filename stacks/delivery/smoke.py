@@ -16,10 +16,15 @@ _READY_WITHIN = 300.0  # seconds; a rollout's pods and their targets in the load
 
 
 def smoke(
-    address: str, *, sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic
+    address: str,
+    key: str = "",
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> str:
-    """A sentence on what was seen. Raises Refused when the service does not answer as it must."""
-    with httpx.Client(base_url=address, timeout=30) as client:
+    """A sentence on what was seen; ``key`` signs in. Raises Refused when the service does not answer as it must."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=address, headers=headers, timeout=30) as client:
         deadline = clock() + _READY_WITHIN
         while (reason := _unready(client)) and clock() < deadline:
             sleep(5)
@@ -36,15 +41,16 @@ def smoke(
 def watched(
     address: str,
     minutes: int,
+    key: str = "",
     *,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> str:
     """Ask now, and once a minute until a canary has had its time; the first failure ends it."""
-    said = smoke(address, sleep=sleep, clock=clock)
+    said = smoke(address, key, sleep=sleep, clock=clock)
     for _ in range(minutes):
         sleep(60)
-        said = smoke(address, sleep=sleep, clock=clock)
+        said = smoke(address, key, sleep=sleep, clock=clock)
     return said
 
 
@@ -63,6 +69,8 @@ def _ask(client: httpx.Client) -> str:
         answer = client.post("/workflow/execute", json={"thread_id": str(uuid4()), "input": question})
     except httpx.TransportError as failure:
         return type(failure).__name__
+    if answer.status_code == 401:
+        return "it answered 401. Set SERVICE_KEY to a key with the scope run: python -m app keys create"
     if not answer.is_success:
         return f"it answered {answer.status_code}"
     return "" if '"answer"' in answer.text else "there is no answer in what it returned"

@@ -10,26 +10,24 @@ from pathlib import Path
 
 from stacks.configuration import ROOT
 from stacks.embedded import NOTICE
-from stacks.embedded.engine import Workspace, open_workspace, run_attached
+from stacks.embedded.engine import open_workspace, run_attached
 from stacks.embedded.store import Store, Stored
-from stacks.terminal import Exit, Refused, console, errors, run_command
-from tools.activity import shown
-from tools.catalogue import Unavailable
-from tools.obtain import obtain
+from stacks.terminal import Exit, Refused, console, errors, run_command, subcommand
+from tools.obtain import required
 
 
 def main(arguments: list[str]) -> int:
     """Parse, say what this is, do it."""
     chosen = _parser().parse_args(arguments)
     errors.print(f"[dim]{NOTICE}[/]", soft_wrap=True)
-    root = Path(chosen.root)
+    root: Path = chosen.root
     if chosen.command == "reset":
         folder = _existing(root, chosen.stack).parent
         shutil.rmtree(folder)
         console.print(f"removed {folder}", soft_wrap=True)
         return Exit.OK
     if chosen.command == "pulumi":
-        return run_attached(_workspace(chosen.stack, root), chosen.arguments)
+        return run_attached(open_workspace(chosen.stack, required("pulumi"), root), chosen.arguments)
     store = Store(_existing(root, chosen.stack))
     if chosen.command == "fail":
         store.add_fault(chosen.type, chosen.operation, after=chosen.after)
@@ -77,38 +75,24 @@ def _existing(root: Path, stack: str) -> Path:
     return path
 
 
-def _workspace(stack: str, root: Path) -> Workspace:
-    try:
-        with shown(errors) as report:
-            pulumi = obtain("pulumi", report).path
-    except Unavailable as reason:
-        raise Refused(f"no pulumi command: {reason}", Exit.MISSING) from None
-    return open_workspace(stack, pulumi, root)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stacks.embedded", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    rows = {
-        "pulumi": "run a pulumi command: python -m stacks.embedded pulumi --stack dev -- preview --diff",
-        "fail": "let the next operation on a type fail once",
-        "drift": "change or delete a resource behind Pulumi's back",
-        "reset": "forget a stack's embedded cloud",
-    }
-    for name, text in rows.items():
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--stack", default="dev")
-        command.add_argument("--root", default=str(ROOT / ".embedded"), help="where embedded clouds are kept")
-        if name == "pulumi":
-            command.add_argument("arguments", nargs="+", help="what to give pulumi, after --")
-        elif name == "fail":
-            command.add_argument("--type", required=True, help="for example aws:rds/instance:Instance")
-            command.add_argument("--operation", default="create", choices=("create", "update", "delete"))
-            command.add_argument("--after", action="store_true", help="after it was done; only a create can")
-        elif name == "drift":
-            command.add_argument("--name", required=True, help="URN, id or logical name")
-            command.add_argument("--set", help="path=value; the value is JSON, or else text")
-            command.add_argument("--delete", action="store_true")
+    add = parser.add_subparsers(dest="command", required=True).add_parser
+    pulumi = subcommand(
+        add, "pulumi", "run a pulumi command: python -m stacks.embedded pulumi --stack dev -- preview --diff"
+    )
+    pulumi.add_argument("arguments", nargs="+", help="what to give pulumi, after --")
+    fail = subcommand(add, "fail", "let the next operation on a type fail once")
+    fail.add_argument("--type", required=True, help="for example aws:rds/instance:Instance")
+    fail.add_argument("--operation", default="create", choices=("create", "update", "delete"))
+    fail.add_argument("--after", action="store_true", help="after it was done; only a create can")
+    drift = subcommand(add, "drift", "change or delete a resource behind Pulumi's back")
+    drift.add_argument("--name", required=True, help="URN, id or logical name")
+    drift.add_argument("--set", help="path=value; the value is JSON, or else text")
+    drift.add_argument("--delete", action="store_true")
+    reset = subcommand(add, "reset", "forget a stack's embedded cloud")
+    for command in (pulumi, fail, drift, reset):
+        command.add_argument("--root", type=Path, default=ROOT / ".embedded", help="where embedded clouds are kept")
     return parser
 
 

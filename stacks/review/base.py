@@ -26,12 +26,19 @@ def commit_of(reference: str) -> str:
 
 
 @contextmanager
+def files_at(commit: str, *paths: str) -> Generator[Path]:
+    """A folder with the files of a commit, or those below some paths. Raises Refused when the commit has none."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", commit, *paths))) as archive:
+            archive.extractall(folder, filter="data")
+        yield Path(folder)
+
+
+@contextmanager
 def graphs_at(commit: str, stacks: Sequence[str]) -> Generator[dict[str, subprocess.Popen[str]]]:
     """Processes that capture the stacks of a commit, all at once; those that it does not have are left out."""
-    with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", commit))) as archive:
-            archive.extractall(folder, filter="data")
-        known = [stack for stack in stacks if Path(folder, f"Pulumi.{stack}.yaml").is_file()]
+    with files_at(commit) as folder:
+        known = [stack for stack in stacks if (folder / f"Pulumi.{stack}.yaml").is_file()]
         running = {stack: _capturing(stack, folder) for stack in known}
         try:
             yield running
@@ -55,13 +62,13 @@ def graph_from(process: subprocess.Popen[str], stack: str, commit: str) -> Graph
     )
 
 
-def _capturing(stack: str, folder: str) -> subprocess.Popen[str]:
+def _capturing(stack: str, folder: Path) -> subprocess.Popen[str]:
     # -P: `python -m` would put the checkout at hand first; PYTHONPATH names the other one.
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "VIRTUAL_ENV") if key in os.environ}
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "stacks.capture", "--stack", stack, "--state"],
         cwd=folder,
-        env={**kept, "PYTHONPATH": folder, "HOME": folder},
+        env={**kept, "PYTHONPATH": str(folder), "HOME": str(folder)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

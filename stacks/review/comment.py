@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from stacks.review.github import GitHub, LostAnswer
+from stacks.review.github import GitHub, LostAnswer, from_environment
 from stacks.review.redaction import cleaned
 from stacks.terminal import Exit, Refused, console, run_command
 
@@ -101,11 +100,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--expect", action="append", default=[], help="a stack whose review must be there")
     parser.add_argument("--author", default="github-actions[bot]", help="whose comment it is")
     chosen = parser.parse_args(arguments)
-    try:
-        hub = GitHub(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
-    except KeyError as name:
-        raise Refused(f"{name} is not set: this runs in a workflow. Set it.", Exit.MISSING) from None
-    hub.address = os.environ.get("GITHUB_API_URL", hub.address)
+    hub = from_environment()
     documents, sections = read(chosen.folder, chosen.expect)
     console.print(publish(hub, chosen.pull, chosen.commit, sections, chosen.author))
     relabel(hub, chosen.pull, labels_of(documents))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -13,6 +14,7 @@ from stacks.terminal import Exit, Refused
 
 TRIES = 6
 _LONGEST_WAIT = 120.0  # seconds; a job that waits longer for its rate limit is better run again
+T = TypeVar("T")
 _VERSION = "2022-11-28"  # docs.github.com/rest/about-the-rest-api/api-versions
 
 
@@ -69,6 +71,40 @@ class GitHub:
 
 class LostAnswer(Exception):
     """Whether a POST was done is not known."""
+
+
+def from_environment() -> GitHub:
+    """The repository and the token of a workflow's job."""
+    try:
+        repository, token = os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"]
+    except KeyError as name:
+        raise Refused(f"{name} is not set: this runs in a workflow. Set it.", Exit.MISSING) from None
+    return GitHub(repository, token, os.environ.get("GITHUB_API_URL", GitHub.address))
+
+
+def settled(hub: GitHub, work: Callable[[], T]) -> T:
+    """The work, begun again when an answer was lost: it looks at what is there before it writes."""
+    for attempt in range(TRIES):
+        try:
+            return work()
+        except LostAnswer as lost:
+            said = str(lost)
+            hub.sleep(float(2**attempt))
+    raise Refused(f"GitHub: {said}, {TRIES} times. Run it again.", Exit.FAILED)
+
+
+def keep_issue(hub: GitHub, title: str, body: str, label: str, *, wanted: bool) -> None:
+    """One issue of a title: opened or brought up to date while it is wanted, closed when it is not."""
+
+    def write() -> None:
+        there = [row for row in hub.pages("/issues") if row["title"] == title and "pull_request" not in row]
+        if wanted and not there:
+            hub.call("POST", "/issues", {"title": title, "body": body, "labels": [label]})
+        for number, row in enumerate(there):
+            state = "open" if wanted and number == 0 else "closed"
+            hub.call("PATCH", f"/issues/{row['number']}", {"body": body, "state": state})
+
+    settled(hub, write)
 
 
 def _said(answer: httpx.Response) -> str:

@@ -47,7 +47,7 @@ def test_a_pull_request_may_read_no_secret_value_and_write_nothing() -> None:
     for row in statements:
         if row["Effect"] == "Allow":
             allowed |= {row["Action"]} if isinstance(row["Action"], str) else set(row["Action"])
-    assert allowed == {"s3:GetObject", "s3:ListBucket", "kms:Decrypt"}
+    assert allowed == {"s3:GetObject", "s3:ListBucket", "kms:Decrypt", "pricing:GetProducts"}
     assert next(row for row in statements if row["Action"] == ["kms:Decrypt"])["Resource"] == KEY
 
 

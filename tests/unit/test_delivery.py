@@ -7,14 +7,12 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from stacks.delivery.binding import Bound, bind, read, verify
-from stacks.delivery.drift import Look, look, report
+from stacks.delivery.drift import look
 from stacks.embedded.engine import Completed, Event
 from stacks.review.changes import Change, Property
-from stacks.review.github import GitHub
 from stacks.terminal import Exit, Refused
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -130,20 +128,3 @@ def test_drift_is_told_from_a_look_that_was_not_possible(events: list[Event], co
     seen = look(Refreshing(*events))
     assert seen.code == code
     assert ("not known" in seen.text()) == (code == Exit.MISSING)
-
-
-def test_one_issue_a_stack_is_opened_brought_up_to_date_and_closed() -> None:
-    issues: list[dict[str, Any]] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        body: dict[str, Any] = json.loads(request.content or "{}")
-        if request.method == "POST":
-            issues.append({**body, "number": len(issues) + 1, "state": "open"})
-        elif request.method == "PATCH":
-            issues[int(request.url.path.rsplit("/", 1)[1]) - 1].update(body)
-        return httpx.Response(200, json=[row for row in issues if row["state"] == "open"])
-
-    hub = GitHub("o/r", "t", client=httpx.Client(transport=httpx.MockTransport(answer)))
-    for seen in (Look("dev"), Look("dev", tuple(CHANGES)), Look("dev", unseen="no credentials"), Look("dev")):
-        report(hub, seen)
-    assert [(row["title"], row["state"]) for row in issues] == [("Drift in dev", "closed")]

@@ -228,14 +228,7 @@ def test_a_review_that_is_missing_has_a_red_section_and_a_red_exit(
     _, sections = read(tmp_path, ["dev", "prod"])
     assert "⛔ prod: not reviewed" in sections["prod"]
     server = FakeGitHub()
-    monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
-    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
-
-    def hub(repository: str, token: str) -> GitHub:
-        assert (repository, token) == ("o/r", TOKEN)
-        return server.hub()
-
-    monkeypatch.setattr(comment, "GitHub", hub)
+    monkeypatch.setattr(comment, "from_environment", server.hub)
     arguments = ["--pull", "7", "--commit", COMMIT, "--folder", str(tmp_path), "--expect", "dev"]
     assert comment.main(arguments) == 0
     assert comment.main([*arguments, "--expect", "prod"]) == 1
