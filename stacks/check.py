@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from rich.table import Table
 from infra.compatibility import ending_soon, out_of_support
 from infra.settings import Settings
 from infra.versions import ADD_ONS, unverified
-from stacks import offers, standing
+from stacks import migrations, offers, standing
 from stacks.account import Account, aws_errors, open_account
 from stacks.configuration import read_settings
 from stacks.findings import FAIL, PASS, UNSEEN, WARN, Finding
@@ -120,23 +120,29 @@ def _online(settings: Settings, stack: str, profile: str | None, *, offline: boo
     unseen = f"Pins that no source shows with Kubernetes {settings.cluster.version}: {pins or 'none'}"
     if offline:
         return [Finding("AWS", UNSEEN, f"AWS was not asked (--offline). {unseen}")]
-    found: list[Finding] = []
     try:
         account = open_account(settings, stack, profile)
-        ec2, eks = account.session.client("ec2"), account.session.client("eks")
-        with aws_errors("asking IAM for the roles of settings.access"):
-            found += access(account, settings)
-        with aws_errors("asking EC2 for zones and instance types"):
-            found += [*offers.zones(ec2, settings), *offers.instance_types(ec2, settings)]
-        with aws_errors("asking ECR, RDS and CloudWatch for what stands"):
-            found.append(standing.image(account.session.client("ecr"), settings))
-            found.append(standing.backups(account.session.client("rds"), settings, datetime.now(UTC)))
-            found.append(standing.alarms(account.session.client("cloudwatch"), settings))
-        found += mounted(account.session.client("secretsmanager"), settings, stack)
-        with aws_errors("asking EKS for add-on versions"):
-            found += offers.add_ons(eks, settings.cluster.version, tuple(ADD_ONS.values()))
     except Refused as refusal:
-        found.append(Finding("AWS", UNSEEN, f"{refusal} {unseen}"))
+        return [Finding("AWS", UNSEEN, f"{refusal} {unseen}")]
+    client = account.session.client
+    questions: dict[str, Callable[[], Iterable[Finding]]] = {
+        "access": lambda: access(account, settings),
+        "zone": lambda: offers.zones(client("ec2"), settings),
+        "instance type": lambda: offers.instance_types(client("ec2"), settings),
+        "image": lambda: [standing.image(client("ecr"), settings)],
+        "backups": lambda: [standing.backups(client("rds"), settings, datetime.now(UTC))],
+        "alarms": lambda: [standing.alarms(client("cloudwatch"), settings)],
+        "migrations": lambda: [migrations.look(account, settings)],
+        "secret": lambda: mounted(client("secretsmanager"), settings, stack),
+        "add-on": lambda: offers.add_ons(client("eks"), settings.cluster.version, tuple(ADD_ONS.values())),
+    }
+    found: list[Finding] = []
+    for check, question in questions.items():
+        try:
+            with aws_errors(f"checking {check}"):
+                found += question()
+        except Refused as refusal:  # the other questions may still be answered
+            found.append(Finding(check, UNSEEN, f"{refusal} {unseen}" if check == "add-on" else str(refusal)))
     return found
 
 
