@@ -1,34 +1,56 @@
-"""The generated reference: every resource type with its count per stack, every setting with its value, every version.
+"""The generated reference: resources, settings, outputs, policies, versions and the service's metrics.
 
 ``python -m stacks.reference`` writes docs/reference; a test fails when the pages no longer match the program.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from datetime import date
 from typing import Any, get_args
 
+from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel
 
+from app.observability.metrics import Metrics
 from infra.compatibility import matrix
 from infra.settings import Settings
 from policies.catalogue import all_checks
 from policies.report.documents import reference as policies
 from stacks.capture import capture
 from stacks.configuration import ROOT, read_stack, settings_of, with_checkout_image
-from stacks.terminal import console, run_command
+from stacks.graph import Graph
+from stacks.terminal import Refused, console, run_command
 
 STACKS = ("dev", "prod")
+OUTPUTS = {
+    "alertTopicArn": "the SNS topic that alarms, alerts, budgets and backups ring",
+    "artefactBucket": "the bucket of what graphs keep",
+    "billing": "what decides each resource's price, which `python -m stacks.cost` reads",
+    "cacheUrl": "the Valkey of caches and limits",
+    "clusterEndpoint": "the Kubernetes API",
+    "clusterName": "the EKS cluster",
+    "databaseAddress": "PostgreSQL's host",
+    "databaseMasterSecretArn": "where RDS keeps and rotates the owner's password",
+    "deployRoleArn": "the role of the workflow `deploy`, once `delivery.githubRepository` is set",
+    "environment": "which one it is",
+    "kubeconfigCommand": "run it to use kubectl",
+    "namespace": "where the service's pods are",
+    "next": "what to do now",
+    "portForward": "run it to reach the service past the load balancer",
+    "previewRoleArn": "the read-only role of the other workflows",
+    "serviceUrl": "where the load balancer answers",
+    "streamsUrl": "the Valkey that wakes workers and streams",
+}
 FOLDER = ROOT / "docs" / "reference"
 _MADE = "<!-- Made by python -m stacks.reference; edit the program, not this page. -->"
 
 
 def main(arguments: list[str]) -> None:
     """Write the pages."""
-    if arguments:
-        raise SystemExit("python -m stacks.reference takes no arguments")
+    argparse.ArgumentParser(prog="python -m stacks.reference", description=__doc__).parse_args(arguments)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text)
@@ -38,9 +60,12 @@ def main(arguments: list[str]) -> None:
 def pages() -> dict[str, str]:
     """The reference pages by file name."""
     chosen = {stack: _settings(stack) for stack in STACKS}
+    graphs = {stack: capture(settings, stack) for stack, settings in chosen.items()}
     return {
-        "resources.md": _resources(chosen),
+        "resources.md": _resources(graphs),
         "settings.md": _settings_page(chosen),
+        "outputs.md": _outputs(graphs),
+        "metrics.md": _metrics(),
         "policies.md": policies(all_checks()),
         "versions.md": _versions(chosen["prod"].cluster.version),
     }
@@ -51,13 +76,38 @@ def _settings(stack: str) -> Settings:
     return settings_of(config, f"Pulumi.{stack}.yaml")
 
 
-def _resources(chosen: dict[str, Settings]) -> str:
-    counts = {stack: capture(settings, stack).counts() for stack, settings in chosen.items()}
+def _resources(graphs: dict[str, Graph]) -> str:
+    counts = {stack: graph.counts() for stack, graph in graphs.items()}
     types = sorted({type_ for count in counts.values() for type_ in count})
     rows = [[f"`{type_}`", *(str(counts[stack][type_]) for stack in STACKS)] for type_ in types]
     rows.append(["**all**", *(f"**{sum(counts[stack].values())}**" for stack in STACKS)])
     intro = "What each stack is made of, with an image set. Components and providers are not counted."
     return _page("Resources", intro, ["type", *STACKS], rows)
+
+
+def _outputs(graphs: dict[str, Graph]) -> str:
+    if unexplained := {name for graph in graphs.values() for name in graph.exports} - set(OUTPUTS):
+        raise Refused(f"stacks/reference.py, OUTPUTS: does not explain {', '.join(sorted(unexplained))}. Add it.")
+    rows = [[f"`{name}`", what, *(_output(graph, name) for graph in graphs.values())] for name, what in OUTPUTS.items()]
+    intro = "What `pulumi stack output` shows: addresses and names, never a secret's value. Empty: of AWS's choosing."
+    return _page("Outputs", intro, ["output", "what it is", *STACKS], rows)
+
+
+def _output(graph: Graph, name: str) -> str:
+    value = graph.exports.get(name)
+    return f"`{value}`" if isinstance(value, str) else ""
+
+
+def _metrics() -> str:
+    kept = [metric for metric in vars(Metrics()).values() if isinstance(metric, (Counter, Gauge, Histogram))]
+    rows: list[list[str]] = []
+    for metric in kept:
+        [family] = metric.describe()
+        suffix = "_total" if family.type == "counter" else ""
+        labels = metric._labelnames  # pyright: ignore[reportPrivateUsage] - the library tells them nowhere else
+        rows.append([f"`{family.name}{suffix}`", family.type, ", ".join(labels), family.documentation])
+    intro = "What the service tells on `/metrics`, beside its process's own. No label's value comes from a request."
+    return _page("Metrics", intro, ["metric", "type", "labels", "what it is"], sorted(rows))
 
 
 def _settings_page(chosen: dict[str, Settings]) -> str:

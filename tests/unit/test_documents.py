@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import io
+import itertools
 import re
 import subprocess
+from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,7 @@ import pytest
 from tests.unit.test_makefile import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
+MODULES = r"(?:stacks|app|tools|policies|tests)(?:\.\w+)*"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -32,11 +38,34 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_exists(page: Path) -> None:
-    code = "\n".join(spans(page.read_text()))
-    assert set(re.findall(r"\bmake ([a-z][a-z-]+)", code)) <= set(TARGETS)
-    modules = set(re.findall(r"python -m ((?:stacks|app|tools|policies|tests)(?:\.\w+)*)", code))
-    assert [name for name in modules if importlib.util.find_spec(name) is None] == []
+def test_every_make_target_and_its_variables_exist(page: Path) -> None:
+    found = re.findall(r"\bmake ([a-z][a-z-]+)((?: [A-Z]+=\S*)*)", "\n".join(spans(page.read_text())))
+    variables = {name for _, given in found for name in re.findall(r"([A-Z]+)=", given)}
+    assert {target for target, _ in found} <= set(TARGETS)
+    assert variables <= set(re.findall(r"\$\((?:or \$\()?([A-Z]+)\)", (ROOT / "Makefile").read_text()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_and_its_commands_and_options_exist(page: Path) -> None:
+    for line in "\n".join(spans(page.read_text())).replace("\\\n", " ").splitlines():
+        for module, rest in re.findall(rf"python3? -m ({MODULES})(?!\.)([^;|#&]*)", line):
+            given = rest.partition(" -- ")[0].split()
+            words = tuple(itertools.takewhile(lambda word: not word.startswith(("-", "<", ">")), given))
+            options = {word for word in given if re.fullmatch(r"--[a-z][a-z-]*", word)}
+            assert options <= {"--help", *re.findall(r"--[a-z][a-z-]*", help_of(module, words))}, line
+
+
+@cache
+def help_of(module: str, words: tuple[str, ...]) -> str:
+    """What a command says of itself; it refuses a part that it does not have."""
+    package = importlib.util.find_spec(f"{module}.__main__") if (ROOT / module.replace(".", "/")).is_dir() else None
+    command = importlib.import_module(f"{module}.__main__" if package else module)
+    main = getattr(command, "main", None) or importlib.import_module(f"{module}.command").main
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0, f"python -m {module} {' '.join(words)}: {err.getvalue()}"
+    return out.getvalue()
 
 
 def spans(text: str) -> list[str]:

@@ -5,6 +5,7 @@ They are those of the cluster without what asks for metrics that only a cluster 
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from dataclasses import replace
@@ -23,8 +24,7 @@ ELSEWHERE = ("kube_", "kubelet_", "karpenter_", "container_", "node_cpu", "node_
 
 def main(arguments: list[str]) -> None:
     """Write the files."""
-    if arguments:
-        raise SystemExit("python -m tools.compose takes no arguments")
+    argparse.ArgumentParser(prog="python -m tools.compose", description=__doc__).parse_args(arguments)
     for name, text in files().items():
         path = FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
