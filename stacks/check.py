@@ -124,17 +124,17 @@ def _online(settings: Settings, stack: str, profile: str | None, *, offline: boo
         account = open_account(settings, stack, profile)
     except Refused as refusal:
         return [Finding("AWS", UNSEEN, f"{refusal} {unseen}")]
-    client = account.session.client
+    session = account.session
     questions: dict[str, Callable[[], Iterable[Finding]]] = {
         "access": lambda: access(account, settings),
-        "zone": lambda: offers.zones(client("ec2"), settings),
-        "instance type": lambda: offers.instance_types(client("ec2"), settings),
-        "image": lambda: [standing.image(client("ecr"), settings)],
-        "backups": lambda: [standing.backups(client("rds"), settings, datetime.now(UTC))],
-        "alarms": lambda: [standing.alarms(client("cloudwatch"), settings)],
+        "zone": lambda: offers.zones(session.client("ec2"), settings),
+        "instance type": lambda: offers.instance_types(session.client("ec2"), settings),
+        "image": lambda: [standing.image(session.client("ecr"), settings)],
+        "backups": lambda: [standing.backups(session.client("rds"), settings, datetime.now(UTC))],
+        "alarms": lambda: [standing.alarms(session.client("cloudwatch"), settings)],
         "migrations": lambda: [migrations.look(account, settings)],
-        "secret": lambda: mounted(client("secretsmanager"), settings, stack),
-        "add-on": lambda: offers.add_ons(client("eks"), settings.cluster.version, tuple(ADD_ONS.values())),
+        "secret": lambda: mounted(session.client("secretsmanager"), settings, stack),
+        "add-on": lambda: offers.add_ons(session.client("eks"), settings.cluster.version, tuple(ADD_ONS.values())),
     }
     found: list[Finding] = []
     for check, question in questions.items():

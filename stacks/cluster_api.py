@@ -7,6 +7,7 @@ import ssl
 
 import boto3
 import httpx
+from botocore.exceptions import NoCredentialsError
 from botocore.signers import RequestSigner
 
 from stacks.account import Account
@@ -33,9 +34,10 @@ def open_cluster(account: Account, name: str) -> httpx.Client | None:
 def token(session: boto3.Session, region: str, cluster: str) -> str:
     """A signed request for the caller's identity, which the cluster sends to STS (kubernetes-sigs/aws-iam-authenticator)."""
     client = session.client("sts", region_name=region)
-    signer = RequestSigner(
-        client.meta.service_model.service_id, region, "sts", "v4", session.get_credentials(), session.events
-    )
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise NoCredentialsError
+    signer = RequestSigner(client.meta.service_model.service_id, region, "sts", "v4", credentials, session.events)
     request = {
         "method": "GET",
         "url": f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15",

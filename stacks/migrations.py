@@ -137,6 +137,6 @@ def _told(status: str, detail: str) -> Finding:
 
 
 def _job(item: Mapping[str, Any]) -> Job:
-    conditions = item.get("status", {}).get("conditions") or []
-    ended = [row["type"] for row in conditions if row["status"] == "True" and row["type"] in ("Complete", "Failed")]
-    return Job(item["spec"]["template"]["spec"]["containers"][0]["image"], ended[0] if ended else "")
+    conditions: list[dict[str, str]] = item.get("status", {}).get("conditions") or []
+    ended = {row["type"] for row in conditions if row["status"] == "True"} & {"Complete", "Failed"}
+    return Job(item["spec"]["template"]["spec"]["containers"][0]["image"], next(iter(ended), ""))

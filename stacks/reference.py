@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from datetime import date
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel
@@ -104,7 +104,7 @@ def _metrics() -> str:
     for metric in kept:
         [family] = metric.describe()
         suffix = "_total" if family.type == "counter" else ""
-        labels = metric._labelnames  # pyright: ignore[reportPrivateUsage] - the library tells them nowhere else
+        labels = cast("tuple[str, ...]", metric._labelnames)  # pyright: ignore[reportPrivateUsage] - told nowhere else
         rows.append([f"`{family.name}{suffix}`", family.type, ", ".join(labels), family.documentation])
     intro = "What the service tells on `/metrics`, beside its process's own. No label's value comes from a request."
     return _page("Metrics", intro, ["metric", "type", "labels", "what it is"], sorted(rows))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra.settings import Settings
 from stacks.account import aws_errors, open_account
@@ -14,7 +14,6 @@ from stacks.terminal import Exit, Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_backup.client import BackupClient
-    from mypy_boto3_backup.type_defs import RestoreJobsListMemberTypeDef as Job
 
 # The tests run twice a week, and the alarm restore-drill-late rings after seven days without one that ended.
 LATEST = timedelta(days=7)
@@ -22,11 +21,27 @@ MONTH = timedelta(days=31)
 
 
 @dataclass(frozen=True)
+class RestoreTest:
+    """One test. ``problem`` is why it does not show that the database can be had back; empty while it runs, too."""
+
+    begun: datetime
+    status: str
+    problem: str
+    restored_in: timedelta | None
+    backup_age: timedelta | None
+    validated: bool
+
+    @property
+    def ended(self) -> bool:
+        return self.status not in ("PENDING", "RUNNING")
+
+
+@dataclass(frozen=True)
 class Drill:
     """The tests of a month, newest first, and why the last one does not do; or why nothing could be seen."""
 
     stack: str
-    jobs: Sequence[Job] = ()
+    tests: Sequence[RestoreTest] = ()
     failure: str = ""
     unseen: str = ""
 
@@ -41,7 +56,7 @@ class Drill:
                 f"Could not look at {self.stack}: whether a backup can be restored is not known.\n\n    {self.unseen}\n"
             )
         verdict = f"failed: {cell(self.failure)}" if self.failure else "passed"
-        rows = "".join(f"| {' | '.join(_row(job))} |\n" for job in self.jobs)
+        rows = "".join(f"| {' | '.join(_row(test))} |\n" for test in self.tests)
         table = f"| begun | ended as | restored in | age of the backup | data |\n|---|---|---|---|---|\n{rows}"
         return f"The last restore test of {self.stack}'s database {verdict}.\n\n{table if rows else ''}"
 
@@ -58,49 +73,57 @@ def look(settings: Settings, stack: str, now: datetime, profile: str | None = No
         return Drill(stack, unseen=str(refusal))
 
 
-def drills_of(client: BackupClient, database: str, now: datetime) -> list[Job]:
+def drills_of(client: BackupClient, database: str, now: datetime) -> list[RestoreTest]:
     """The restore tests of a database in the last month, newest first; restores that people began are left out."""
     pages = client.get_paginator("list_restore_jobs").paginate(ByResourceType="RDS", ByCreatedAfter=now - MONTH)
-    jobs = [
-        job
+    found = [
+        _test(job)
         for page in pages
         for job in page["RestoreJobs"]
         if job.get("SourceResourceArn", "").endswith(f":db:{database}")
         and job.get("CreatedBy", {}).get("RestoreTestingPlanArn")
     ]
-    return sorted(jobs, key=lambda job: job["CreationDate"], reverse=True)
+    return sorted(found, key=lambda test: test.begun, reverse=True)
 
 
-def judged(stack: str, jobs: Sequence[Job], now: datetime) -> Drill:
+def judged(stack: str, tests: Sequence[RestoreTest], now: datetime) -> Drill:
     """Whether the newest test that has ended shows that the database can be had back."""
-    ended = [job for job in jobs if job["Status"] not in ("PENDING", "RUNNING")]
-    return Drill(stack, tuple(jobs), _failure(ended[0], now) if ended else f"no test ended in {MONTH.days} days")
+    newest = next((test for test in tests if test.ended), None)
+    if newest is None:
+        failure = f"no test ended in {MONTH.days} days"
+    elif not newest.problem and now - newest.begun > LATEST:
+        failure = f"it is {(now - newest.begun).days} days old, and one runs twice a week"
+    else:
+        failure = newest.problem
+    return Drill(stack, tuple(tests), failure)
 
 
-def _failure(job: Job, now: datetime) -> str:
-    if job["Status"] != "COMPLETED":
-        return f"it ended as {job['Status']}: {job.get('StatusMessage', 'no reason given')}"
-    if job.get("ValidationStatus") == "FAILED":
-        return f"its data is not valid: {job.get('ValidationStatusMessage', 'no reason given')}"
-    if job.get("DeletionStatus") == "FAILED":
-        return (
-            f"the restored copy was not deleted and costs money: {job.get('DeletionStatusMessage', 'no reason given')}"
-        )
-    age = now - job["CreationDate"]
-    return f"it is {age.days} days old, and one runs twice a week" if age > LATEST else ""
-
-
-def _row(job: Job) -> list[str]:
-    """One test for people. AWS restores and starts the instance; what is in it is valid only where somebody said so."""
+def _test(job: Mapping[str, Any]) -> RestoreTest:
+    status, begun = job["Status"], job["CreationDate"]
     ended, point = job.get("CompletionDate"), job.get("RecoveryPointCreationDate")
+    why = "no reason given"
+    problem = ""
+    if status not in ("PENDING", "RUNNING", "COMPLETED"):
+        problem = f"it ended as {status}: {job.get('StatusMessage', why)}"
+    elif job.get("ValidationStatus") == "FAILED":
+        problem = f"its data is not valid: {job.get('ValidationStatusMessage', why)}"
+    elif job.get("DeletionStatus") == "FAILED":
+        problem = f"the restored copy was not deleted and costs money: {job.get('DeletionStatusMessage', why)}"
+    validated = job.get("ValidationStatus") == "SUCCESSFUL"
+    return RestoreTest(begun, status, problem, ended and ended - begun, point and begun - point, validated)
+
+
+def _row(test: RestoreTest) -> list[str]:
+    """One test for people. AWS restores and starts the instance; what is in it is valid only where somebody said so."""
+    data = "validated" if test.validated else "not looked at"
     return [
-        f"{job['CreationDate']:%Y-%m-%d %H:%M}",
-        job["Status"].lower(),
-        _hours(ended - job["CreationDate"]) if ended else "",
-        _hours(job["CreationDate"] - point) if point else "",
-        "validated" if job.get("ValidationStatus") == "SUCCESSFUL" else "not looked at",
+        f"{test.begun:%Y-%m-%d %H:%M}",
+        test.status.lower(),
+        _hours(test.restored_in),
+        _hours(test.backup_age),
+        data,
     ]
 
 
-def _hours(time: timedelta) -> str:
-    return f"{time.total_seconds() / 3600:.1f} h"
+def _hours(time: timedelta | None) -> str:
+    return f"{time.total_seconds() / 3600:.1f} h" if time else ""

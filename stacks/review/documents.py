@@ -7,8 +7,9 @@ from typing import Any
 
 from policies.command import as_data
 from stacks.html_page import Cell, Section, page
-from stacks.review.changes import Property, in_order
+from stacks.review.changes import Property, in_order, innermost
 from stacks.review.danger import INTERRUPTION
+from stacks.review.markdown import counted
 from stacks.review.redaction import shown
 from stacks.review.review import Review
 
@@ -51,7 +52,7 @@ def document(review: Review) -> dict[str, Any]:
 
 def html(reviews: Sequence[Review]) -> str:
     """One page for all stacks, nothing left out."""
-    tiles = [Cell(review.verdict, _TONES[review.verdict], review.stack) for review in reviews]
+    tiles = [Cell(review.verdict, _TONES[review.verdict], f"{review.stack}: {counted(review)}") for review in reviews]
     sections = [section for review in reviews for section in _sections(review)]
     return page("Infrastructure review", "What would change, and what to know before it does.", tiles, sections)
 
@@ -66,7 +67,7 @@ def _sections(review: Review) -> list[Section]:
             Cell(f"{row.change.operation} {row.change.kind} {row.change.name}"),
             Cell(row.downtime, "unsure" if row.downtime == INTERRUPTION else "bad"),
             Cell(" ".join(filter(None, (row.effect, row.refused)))),
-            Cell("; ".join(map(_told, row.causes))),
+            Cell("; ".join(map(_told, row.causes)) or "removed from the program"),
         ]
         for row in review.dangers
     ]
@@ -86,7 +87,7 @@ def _sections(review: Review) -> list[Section]:
     return [
         Section(f"{name}: danger", ("change", "downtime", "what goes with it", "because of"), dangers, closed),
         Section(f"{name}: changes", ("component", "operation", "resource", "properties"), changes),
-        Section(f"{name}: policy", ("verdict", "check", "level", "", "resource", "why"), verdicts),
+        Section(f"{name}: policy", ("verdict", "check", "level", "new", "resource", "why"), verdicts),
         Section(
             f"{name}: cost", ("what", "difference"),
             [[Cell(what), Cell(f"{amount:+,.2f}", "number")] for what, amount in (cost.drivers if cost else ())], money,
@@ -102,5 +103,6 @@ def _property(row: Property) -> dict[str, Any]:
     return {"path": row.path, "before": before, "after": after, "replaces": row.replaces}
 
 
-def _told(row: Property) -> str:
+def _told(whole: Property) -> str:
+    row = innermost(whole)
     return f"{row.path}: {shown(row.before, row.path)} → {shown(row.after, row.path)}"

@@ -84,6 +84,7 @@ def from_environment() -> GitHub:
 
 def settled(hub: GitHub, work: Callable[[], T]) -> T:
     """The work, begun again when an answer was lost: it looks at what is there before it writes."""
+    said = ""
     for attempt in range(TRIES):
         try:
             return work()

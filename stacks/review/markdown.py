@@ -61,6 +61,11 @@ def fitted(parts: Iterable[Part], limit: int) -> str:
     return text
 
 
+def counted(review: Review) -> str:
+    """How much changes: +1 ~2 ±3 -4."""
+    return " ".join(f"{MARKS[name]}{review.counts[name]}" for name in ("create", "update", "replace", "delete"))
+
+
 def code(text: str) -> str:
     """A text that Markdown, HTML and @mentions leave alone."""
     return "`" + text.replace("`", "'").replace("|", "\\|").replace("\n", " ") + "`"
@@ -74,7 +79,6 @@ def cell(text: str) -> str:
 
 
 def _head(review: Review) -> Part:
-    counts = " ".join(f"{MARKS[name]}{review.counts[name]}" for name in ("create", "update", "replace", "delete"))
     policy = review.policy
     sums = ", ".join(
         f"{policy.count(status)} {word}"
@@ -89,7 +93,7 @@ def _head(review: Review) -> Part:
     lines = [
         f"### {SIGNS[review.verdict]} {review.stack}: {review.verdict}",
         "",
-        f"{counts} · {review.counts['same']} unchanged · policy: {sums} · {money}",
+        f"{counted(review)} · {review.counts['same']} unchanged · policy: {sums} · {money}",
         "",
     ]
     lines += [f"- **{gate}**: {cell(reason)}" for gate, reason in review.closed().items()]

@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(580)]
 CHANGES: dict[str, list[dict[str, Any]]] = {
     "dev": [
         {},
-        {  # an update of nearly everything, creations, and replacements that reach what refers to them
+        {  # an update of nearly everything, and replacements that reach what refers to them
+            "access.deployers": ["arn:aws:iam::123456789012:role/other"],
             "tags.costCenter": "agents",
             "database.instanceClass": "db.t4g.large",
             "network.interfaceEndpoints": ["ecr.api"],
@@ -31,7 +32,12 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     ],
     "prod": [
         {},
-        {"access.viewers": [], "network.interfaceEndpoints": ["ecr.api"], "service.workers.maxReplicas": 200},
+        {
+            "access.viewers": ["arn:aws:iam::123456789012:role/other"],
+            "network.interfaceEndpoints": ["ecr.api"],
+            "nodes.system.instanceTypes": ["m6i.large"],
+            "service.workers.maxReplicas": 200,
+        },
     ],
 }
 
@@ -57,6 +63,8 @@ def test_both_sources_agree(
     by_engine = preview_of(cloud.must_preview().events, "preview").changes
     _, in_process = plan(graph_of(stack, preview=False), settings_of(stack, changes), stack)
     assert told(in_process) == told(by_engine)
+    operations = {change.operation for change in by_engine} - {"same"}
+    assert operations == ({"create", "update", "replace", "delete"} if changes else set[str]())
 
 
 def told(changes: list[Change]) -> dict[str, tuple[Any, ...]]:

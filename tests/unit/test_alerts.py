@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.kubernetes.alerts import RUNBOOKS, Alert, alerts, rule_groups
+from tests.environments import graph_of
 from tests.rules.alert_cases import CASES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,13 @@ def test_a_page_says_what_it_means_how_to_look_and_what_to_do_on_one_screen(name
     assert text.count("\n") <= 40
     for link in re.findall(r"\]\((\w+)\.md\)", text):
         assert link in PAGES, link
+
+
+def test_every_alarm_of_cloudwatch_is_in_the_page_on_them() -> None:
+    page = set(re.findall(r"`([a-z-]+)`", (ROOT / "docs/operations/alarms.md").read_text()))
+    rows = graph_of("prod", preview=False).of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
+    names = {re.sub(r"^agents-prod-|-\d{3}$", "", row.inputs["name"]) for row in rows}
+    assert names <= page
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)

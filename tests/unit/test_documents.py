@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
-import itertools
 import re
 import subprocess
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.environments import settings_of
 from tests.unit.test_makefile import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,10 +49,10 @@ def test_every_make_target_and_its_variables_exist(page: Path) -> None:
 def test_every_module_and_its_commands_and_options_exist(page: Path) -> None:
     for line in "\n".join(spans(page.read_text())).replace("\\\n", " ").splitlines():
         for module, rest in re.findall(rf"python3? -m ({MODULES})(?!\.)([^;|#&]*)", line):
-            given = rest.partition(" -- ")[0].split()
-            words = tuple(itertools.takewhile(lambda word: not word.startswith(("-", "<", ">")), given))
+            given = str(rest).partition(" -- ")[0].split()
+            first = next((at for at, word in enumerate(given) if word.startswith(("-", "<", ">"))), None)
             options = {word for word in given if re.fullmatch(r"--[a-z][a-z-]*", word)}
-            assert options <= {"--help", *re.findall(r"--[a-z][a-z-]*", help_of(module, words))}, line
+            assert options <= {"--help", *re.findall(r"--[a-z][a-z-]*", help_of(module, tuple(given[:first])))}, line
 
 
 @cache
@@ -71,6 +71,13 @@ def help_of(module: str, words: tuple[str, ...]) -> str:
 def spans(text: str) -> list[str]:
     """What is set as code: shell blocks and code spans."""
     return [block or span for block, span in re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", text, re.S)]
+
+
+def test_the_refusal_that_the_readme_shows_is_the_one_that_is_given() -> None:
+    with pytest.raises(ValueError, match="poolSize") as refusal:
+        settings_of("dev", {"database.poolSize": 100})
+    [shown] = re.findall(r"```\n(database\.poolSize.*?)```", PAGES[0].read_text(), re.S)
+    assert " ".join(shown.split()) in " ".join(str(refusal.value).split())
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

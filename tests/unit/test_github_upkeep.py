@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ from stacks.terminal import Exit, Refused
 Lose = Callable[[httpx.Request], bool]
 
 
+def never(_: httpx.Request) -> bool:
+    return False
+
+
 @dataclass
 class FakeGitHub:
     """Issues, pull requests, branches and commits of o/r. ``lose``: the request is done, and its answer is lost."""
@@ -31,7 +35,7 @@ class FakeGitHub:
     commits: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {"c0": {"sha": "c0", "tree": {"sha": "{}"}, "parents": []}}
     )
-    lose: Lose = lambda _: False
+    lose: Lose = never
     slept: list[float] = field(default_factory=list[float])
 
     def hub(self) -> GitHub:
@@ -81,6 +85,13 @@ class FakeGitHub:
         return httpx.Response(200, json={"object": {"sha": self.branches[name]}})
 
 
+class Forgotten(list[dict[str, Any]]):
+    """Issues that are never there."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(())
+
+
 def once(method: str, ending: str) -> Lose:
     """Loses the answer to the first such request."""
     left = [True]
@@ -91,7 +102,7 @@ def once(method: str, ending: str) -> Lose:
     return lose
 
 
-@pytest.mark.parametrize("lose", [lambda _: False, once("POST", "/issues")])
+@pytest.mark.parametrize("lose", [never, once("POST", "/issues")])
 def test_one_issue_is_opened_brought_up_to_date_and_closed(lose: Lose) -> None:
     server = FakeGitHub(lose=lose)
     for body in ("first", "second"):
@@ -103,8 +114,7 @@ def test_one_issue_is_opened_brought_up_to_date_and_closed(lose: Lose) -> None:
 
 
 def test_an_answer_that_is_lost_again_and_again_ends_in_a_refusal() -> None:
-    server = FakeGitHub(lose=lambda request: request.method == "POST")
-    server.done = lambda *_: httpx.Response(200, json=[])
+    server = FakeGitHub(lose=lambda request: request.method == "POST", issues=Forgotten())
     with pytest.raises(Refused, match="POST /issues: ReadTimeout, 6 times"):
         keep_issue(server.hub(), "Drift in dev", "x", "drift", wanted=True)
 
@@ -114,7 +124,7 @@ PROPOSAL = Proposal("prices", "Prices as of today", "2 prices moved", {"prices.c
 
 @pytest.mark.parametrize("ending", ["", "/git/trees", "/git/commits", "/git/refs", "/pulls"])
 def test_what_changed_becomes_one_pull_request_whichever_answer_is_lost(ending: str) -> None:
-    server = FakeGitHub(lose=once("POST", ending) if ending else lambda _: False)
+    server = FakeGitHub(lose=once("POST", ending) if ending else never)
     assert propose(server.hub(), PROPOSAL) == propose(server.hub(), PROPOSAL) == "https://x.test/1"
     [pull] = server.pulls
     assert (pull["title"], pull["body"], pull["base"]) == ("Prices as of today", "2 prices moved", "main")

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from stacks.delivery.restore_drill import MONTH, drills_of, judged, look
+from stacks.delivery.restore_drill import MONTH, RestoreTest, drills_of, judged, look
 from stacks.terminal import Exit, Refused
 from tests.aws_account import OTHER_ACCOUNT, aws_account
 from tests.environments import settings_of
@@ -34,7 +34,7 @@ def job(days: float = 1, **changed: Any) -> dict[str, Any]:
     }
 
 
-def asked(*pages: list[dict[str, Any]]) -> list[Any]:
+def asked(*pages: list[dict[str, Any]]) -> list[RestoreTest]:
     client = boto3.client("backup", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     with Stubber(client) as stub:
         question: dict[str, Any] = {"ByResourceType": "RDS", "ByCreatedAfter": NOW - MONTH}
@@ -42,12 +42,15 @@ def asked(*pages: list[dict[str, Any]]) -> list[Any]:
             more = {"NextToken": str(number)} if number < len(pages) else {}
             stub.add_response("list_restore_jobs", {"RestoreJobs": rows, **more}, question)
             question = {**question, **more}
-        return list(drills_of(client, "agents-prod", NOW))
+        return drills_of(client, "agents-prod", NOW)
 
 
 def test_only_tests_of_this_database_count_on_every_page_newest_first() -> None:
     by_people, other = job(CreatedBy={}), job(SourceResourceArn=DATABASE.replace("prod", "stage"))
-    assert asked([job(9), by_people], [other, job(2)]) == [job(2), job(9)]
+    assert [test.begun for test in asked([job(9), by_people], [other, job(2)])] == [
+        NOW - timedelta(days=2),
+        NOW - timedelta(days=9),
+    ]
 
 
 def test_a_restored_database_passes_and_the_report_says_that_nobody_looked_at_its_data() -> None:
