@@ -11,7 +11,7 @@ from infra.compatibility import incompatible, out_of_support
 from infra.problems import Problem
 from infra.regions import ZONES
 from infra.settings import Settings
-from infra.settings.platform import GRAFANA_PASSWORD
+from infra.settings.platform import GRAFANA_PASSWORD, WITH_CREDENTIALS
 from infra.versions import KUBERNETES_SUPPORT, kubernetes_support
 
 
@@ -82,6 +82,7 @@ def _account(settings: Settings) -> Iterator[Problem]:
         ("bootstrap.secretsKeyArn", bootstrap.secrets_key_arn),
         ("bootstrap.githubOidcProviderArn", bootstrap.github_oidc_provider_arn),
         ("account.permissionBoundaryArn", settings.account.permission_boundary_arn),
+        *((f"registry.credentials.{name}", arn) for name, arn in settings.registry.credentials.items()),
     ]
     for field, arn in named:
         if arn and arn.split(":")[4] not in (settings.account.id, "aws"):
@@ -187,6 +188,24 @@ def _secrets_and_edge(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _registry(settings: Settings) -> Iterator[Problem]:
+    registry = settings.registry
+    for name in sorted({*WITH_CREDENTIALS} & {*registry.pull_through} - registry.credentials.keys()):
+        yield Problem(
+            "registry.pullThrough",
+            name,
+            "lets AWS pull only with credentials",
+            f"Put them into Secrets Manager as ecr-pullthroughcache/… and its ARN into registry.credentials.{name}.",
+        )
+    for name in sorted(registry.credentials.keys() - ({*WITH_CREDENTIALS} & {*registry.pull_through})):
+        yield Problem(
+            "registry.credentials",
+            name,
+            "is not one of registry.pullThrough that takes credentials",
+            f"List it there, or remove its credentials; {' and '.join(WITH_CREDENTIALS)} take them.",
+        )
+
+
 def _production(settings: Settings) -> Iterator[Problem]:
     if settings.environment != "prod":
         return
@@ -254,5 +273,6 @@ _RULES = (
     service_rules.images,
     _storage,
     _secrets_and_edge,
+    _registry,
     _production,
 )

@@ -24,6 +24,7 @@ from infra.aws.logs import log_group
 from infra.aws.network import Network
 from infra.aws.node_provisioning import NodeProvisioning
 from infra.aws.nodes import SystemNodes
+from infra.aws.registry import PullThrough
 from infra.aws.secrets import POOLER_USERS, Secrets
 from infra.aws.storage import Storage
 from infra.aws.workloads import WorkloadRoles
@@ -96,11 +97,14 @@ def build_aws(settings: Settings) -> Foundation:
         "load-balancer", settings, network, cluster, storage.access_logs, _edge(settings, keys, opts), opts
     )
     _oversight(settings, keys, database, balancer, alerts, opts)
+    # Before nodes, which pull through it as long as they are there.
+    registry = PullThrough("registry", settings, opts)
+    after_registry = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[registry]))
     return Foundation(
         keys=keys,
         network=network,
         cluster=cluster,
-        nodes=SystemNodes("system-nodes", settings, cluster, network, keys, opts),
+        nodes=SystemNodes("system-nodes", settings, cluster, network, keys, after_registry),
         provisioning=NodeProvisioning("provisioning", settings, cluster, opts),
         database=database,
         caches=caches,

@@ -149,7 +149,7 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
         if models and not str(inner).startswith("tuple"):
             yield from _fields(models[0], f"{path}.")
         else:
-            default = "—" if field.is_required() else _cell(field.default)
+            default = "—" if field.is_required() else _cell(field.get_default(call_default_factory=True))
             yield path, _kind(inner), default
 
 
@@ -161,8 +161,9 @@ def _kind(annotation: Any) -> str:
         return f"{_kind(arguments[0])}, optional"
     if str(annotation).startswith("typing.Literal"):
         return " or ".join(f"`{value}`" for value in arguments)
-    if str(annotation).startswith("tuple"):
-        return "list"
+    for form, kind in (("tuple", "list"), ("dict", "map")):
+        if str(annotation).startswith(form):
+            return kind
     return {"IPv4Network": "CIDR"}.get(getattr(annotation, "__name__", ""), "text")
 
 

@@ -32,10 +32,12 @@ REGIONAL = {
 # (IAM user guide, AWS services that work with IAM).
 SERVICE_LINKED = (
     "backup.amazonaws.com",
+    "ecr.amazonaws.com",
     "eks-nodegroup.amazonaws.com",
     "eks.amazonaws.com",
     "elasticache.amazonaws.com",
     "elasticloadbalancing.amazonaws.com",
+    "pullthroughcache.ecr.amazonaws.com",
     "rds.amazonaws.com",
     "restore-testing.backup.amazonaws.com",
     "wafv2.amazonaws.com",
@@ -112,7 +114,29 @@ def _services(settings: Settings) -> list[Statement]:
             "Action": "budgets:*",
             "Resource": f"arn:aws:budgets::{account}:budget/{name}-*",
         },
+        *(_pull_through(settings) if settings.registry.pull_through else []),
         *([dns] if zone else []),
+    ]
+
+
+def _pull_through(settings: Settings) -> list[Statement]:
+    """Rules and templates, none of which is a resource to IAM; and what a template may do with the repositories."""
+    kinds = ("PullThroughCacheRule", "RepositoryCreationTemplate")
+    return [
+        {
+            "Sid": "OurPullThroughCaches",
+            "Effect": "Allow",
+            "Action": [f"ecr:{verb}{kind}" for kind in kinds for verb in ("Create", "Update", "Delete")]
+            + [f"ecr:Describe{kind}s" for kind in kinds],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:RequestedRegion": settings.region}},
+        },
+        {
+            "Sid": "RepositoriesOfTemplates",
+            "Effect": "Allow",
+            "Action": ["ecr:CreateRepository", "ecr:PutLifecyclePolicy"],
+            "Resource": f"arn:aws:ecr:{settings.region}:{settings.account.id}:repository/{settings.name}/*",
+        },
     ]
 
 

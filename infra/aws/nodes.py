@@ -12,6 +12,7 @@ from infra.aws.cluster import Cluster
 from infra.aws.identity import PodRole, assume_by_service
 from infra.aws.keys import Keys
 from infra.aws.network import Network
+from infra.aws.registry import pull_statements
 from infra.component import Component
 from infra.settings import Settings
 from infra.versions import NODE_RELEASE
@@ -27,7 +28,7 @@ NODE_POLICIES = (
 def node_role(
     name: str, settings: Settings, opts: pulumi.ResourceOptions
 ) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
-    """The role of an EC2 node and its attachments, which must exist before an instance starts."""
+    """The role of an EC2 node and its policies, which must exist before an instance starts."""
     role = aws.iam.Role(
         name,
         path=settings.role_path,
@@ -35,13 +36,16 @@ def node_role(
         permissions_boundary=settings.account.permission_boundary_arn,
         opts=opts,
     )
-    attachments: list[pulumi.Resource] = [
+    policies: list[pulumi.Resource] = [
         aws.iam.RolePolicyAttachment(
             f"{name}-{policy}", role=role.name, policy_arn=f"arn:aws:iam::aws:policy/{policy}", opts=opts
         )
         for policy in NODE_POLICIES
     ]
-    return role, attachments
+    if settings.registry.pull_through:
+        pull = {"Version": "2012-10-17", "Statement": pull_statements(settings)}
+        policies.append(aws.iam.RolePolicy(f"{name}-pull", role=role.name, policy=json.dumps(pull), opts=opts))
+    return role, policies
 
 
 class SystemNodes(Component):

@@ -38,7 +38,7 @@ class MetricsAdapter(Component):
             "podDisruptionBudget": {"enabled": replicas > 1, "maxUnavailable": 1},
             **small(settings, ADAPTER),
         }
-        self.release = release(ADAPTER, MONITORING, values, self.child())
+        self.release = release(settings, ADAPTER, MONITORING, values, self.child())
         self.register_outputs({})
 
 
@@ -62,5 +62,5 @@ class VerticalAutoscaler(Component):
         }
         acting = {"enabled": True, **part} if acts else {"enabled": False}
         values = {"recommender": part, "updater": acting, "admissionController": acting}
-        self.release = release(VERTICAL, "kube-system", values, self.child())
+        self.release = release(settings, VERTICAL, "kube-system", values, self.child())
         self.register_outputs({})

@@ -1,13 +1,15 @@
-"""How a pinned chart is installed, and how the pods it makes are placed on the system nodes."""
+"""How a pinned chart is installed: from where its images come, and how its pods are placed on the system nodes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pulumi import ResourceOptions
 from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs, RepositoryOptsArgs
 
 from infra.aws.add_ons import SYSTEM_TAINT
+from infra.aws.registry import pulled_through
 from infra.settings import Settings
 from infra.system_pods import SystemPod, system_pod
 from infra.versions import CHARTS
@@ -15,6 +17,29 @@ from infra.versions import CHARTS
 PLACED: dict[str, Any] = {
     "nodeSelector": {"karpenter.sh/controller": "true"},
     "tolerations": [{"key": SYSTEM_TAINT, "operator": "Exists"}],
+}
+
+# The values of each chart that name an image, or the registry of one, as the chart has them by itself.
+_VERTICAL = "registry.k8s.io/autoscaling"
+IMAGES: dict[str, dict[str, str]] = {
+    "karpenter": {"controller.image.repository": "public.ecr.aws/karpenter/controller"},
+    "aws-load-balancer-controller": {"image.repository": "public.ecr.aws/eks/aws-load-balancer-controller"},
+    "prometheus-adapter": {"image.repository": "registry.k8s.io/prometheus-adapter/prometheus-adapter"},
+    "vertical-pod-autoscaler": {
+        "recommender.image.repository": f"{_VERTICAL}/vpa-recommender",
+        "updater.image.repository": f"{_VERTICAL}/vpa-updater",
+        "admissionController.image.repository": f"{_VERTICAL}/vpa-admission-controller",
+        "admissionController.certGen.image.repository": "registry.k8s.io/ingress-nginx/kube-webhook-certgen",
+    },
+    "kube-prometheus-stack": {
+        "prometheusOperator.image.registry": "quay.io",
+        "prometheusOperator.prometheusConfigReloader.image.registry": "quay.io",
+        "prometheus.prometheusSpec.image.registry": "quay.io",
+        "alertmanager.alertmanagerSpec.image.registry": "quay.io",
+        "prometheus-node-exporter.image.registry": "quay.io",
+        "kube-state-metrics.image.registry": "registry.k8s.io",
+        "grafana.image.registry": "docker.io",
+    },
 }
 
 
@@ -36,20 +61,38 @@ def requests_of(row: SystemPod) -> dict[str, Any]:
     }
 
 
-def release(chart: str, namespace: str, values: dict[str, Any], opts: ResourceOptions) -> Release:
+def release(
+    settings: Settings,
+    chart: str,
+    namespace: str,
+    values: Mapping[str, Any],
+    opts: ResourceOptions,
+    *,
+    skip_crds: bool | None = None,
+) -> Release:
     """The chart in its pinned version, installed as a whole or not at all."""
-    pin, repository = CHARTS[chart]
+    pin, location = CHARTS[chart]
+    by_oci = location.startswith("oci://")
+    for path, image in IMAGES.get(chart, {}).items():
+        if (through := pulled_through(settings, image)) != image:
+            values = _with(values, path.split("."), through)
     return Release(
         chart,
         ReleaseArgs(
             name=chart,
-            chart=chart,
+            chart=location if by_oci else chart,
             version=pin.version,
-            repository_opts=RepositoryOptsArgs(repo=repository),
+            repository_opts=None if by_oci else RepositoryOptsArgs(repo=location),
             namespace=namespace,
             values=values,
+            skip_crds=skip_crds,
             atomic=True,  # an interrupted install must not leave the release "pending"
             timeout=900,
         ),
         opts=opts,
     )
+
+
+def _with(values: Mapping[str, Any], path: list[str], value: str) -> dict[str, Any]:
+    first, *rest = path
+    return {**values, first: _with(values.get(first, {}), rest, value) if rest else value}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs, RepositoryOptsArgs
+from pulumi_kubernetes.helm.v3 import Release
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from app.contract import PORT
-from infra.aws.add_ons import SYSTEM_TAINT
 from infra.component import Component
+from infra.kubernetes.charts import release, small
 from infra.kubernetes.labels import API_LABELS, SERVICE_NAME
 from infra.settings import Settings
 from infra.system_pods import system_pod
-from infra.versions import CHARTS
 
 NAMESPACE = "kube-system"
 SERVICE_ACCOUNT = "aws-load-balancer-controller"
@@ -32,47 +31,30 @@ class LoadBalancerController(Component):
 
     def __init__(self, name: str, settings: Settings, vpc_id: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
-        pin, repository = CHARTS[CHART]
-        pod = system_pod(settings.environment, "load-balancer-controller")
-        requests = {"cpu": f"{pod.cpu_millicores}m", "memory": f"{pod.memory_mib}Mi"}
-        self.release = Release(
-            CHART,
-            ReleaseArgs(
-                name=CHART,
-                chart=CHART,
-                version=pin.version,
-                repository_opts=RepositoryOptsArgs(repo=repository),
-                namespace=NAMESPACE,
-                values={
-                    "clusterName": settings.name,
-                    "region": settings.region,
-                    "vpcId": vpc_id,  # the node's metadata, where it would look, is a hop too far for a pod
-                    "serviceAccount": {"name": SERVICE_ACCOUNT},
-                    "replicaCount": pod.replicas,
-                    "podDisruptionBudget": {"maxUnavailable": 1},
-                    "resources": {"requests": requests, "limits": {"memory": "256Mi"}},
-                    "nodeSelector": {"karpenter.sh/controller": "true"},
-                    "tolerations": [{"key": SYSTEM_TAINT, "operator": "Exists"}],
-                    "createIngressClassResource": False,
-                    "ingressClassParams": {"create": False},
-                    "enableServiceMutatorWebhook": False,
-                    "enableBackendSecurityGroup": False,
-                    "enableShield": False,
-                    "enableWaf": False,
-                    "enableWafv2": False,
-                    "webhookConfig": {"disableIngressValidation": True},
-                    "controllerConfig": {"featureGates": dict.fromkeys(GATES, False)},
-                    # Without the gate a rollout could end old pods before the load balancer sends anything to new ones:
-                    # rather no new pods while the controller is away. Only the API's pods are concerned.
-                    "podMutatorWebhookConfig": {"failurePolicy": "Fail"},
-                    "objectSelector": {"matchLabels": API_LABELS},
-                    "keepTLSSecret": True,  # a new certificate would be refused until the pods have it
-                },
-                atomic=True,  # an interrupted install must not leave the release "pending"
-                timeout=600,
-            ),
-            opts=self.child(),
-        )
+        values = {
+            "clusterName": settings.name,
+            "region": settings.region,
+            "vpcId": vpc_id,  # the node's metadata, where it would look, is a hop too far for a pod
+            "serviceAccount": {"name": SERVICE_ACCOUNT},
+            "replicaCount": system_pod(settings.environment, "load-balancer-controller").replicas,
+            "podDisruptionBudget": {"maxUnavailable": 1},
+            **small(settings, "load-balancer-controller"),
+            "createIngressClassResource": False,
+            "ingressClassParams": {"create": False},
+            "enableServiceMutatorWebhook": False,
+            "enableBackendSecurityGroup": False,
+            "enableShield": False,
+            "enableWaf": False,
+            "enableWafv2": False,
+            "webhookConfig": {"disableIngressValidation": True},
+            "controllerConfig": {"featureGates": dict.fromkeys(GATES, False)},
+            # Without the gate a rollout could end old pods before the load balancer sends anything to new ones:
+            # rather no new pods while the controller is away. Only the API's pods are concerned.
+            "podMutatorWebhookConfig": {"failurePolicy": "Fail"},
+            "objectSelector": {"matchLabels": API_LABELS},
+            "keepTLSSecret": True,  # a new certificate would be refused until the pods have it
+        }
+        self.release = release(settings, CHART, NAMESPACE, values, self.child())
         self.register_outputs({})
 
 

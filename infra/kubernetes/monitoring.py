@@ -64,9 +64,9 @@ class Monitoring(Component):
             opts=plain,
         )
         boards = dashboards.config_map(name, plain)
-        self.crds = release("prometheus-operator-crds", MONITORING, {}, self.child())
+        self.crds = release(settings, "prometheus-operator-crds", MONITORING, {}, self.child())
         needs = [self.crds, disks, boards]
-        self.release = release(CHART, MONITORING, values(settings, topics), self.child(depends_on=needs))
+        self.release = release(settings, CHART, MONITORING, values(settings, topics), self.child(depends_on=needs))
         of_the_operator = pulumi.ResourceOptions.merge(plain, pulumi.ResourceOptions(depends_on=[self.crds]))
         kubernetes.apiextensions.CustomResource(
             name,

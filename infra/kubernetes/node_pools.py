@@ -6,16 +6,17 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs
+from pulumi_kubernetes.helm.v3 import Release
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.aws import node_provisioning
 from infra.aws.nodes import node_tags
 from infra.component import Component
+from infra.kubernetes.charts import release, requests_of
 from infra.node_mix import DOMAINS, SPREAD_LABEL, node_limits
 from infra.settings import Settings
 from infra.system_pods import system_pod
-from infra.versions import CHARTS, NODE_IMAGE
+from infra.versions import NODE_IMAGE
 
 # pulumi-kubernetes gives up after 5 minutes; a pool is gone when its nodes are, 15 minutes at most each.
 DRAIN = pulumi.CustomTimeouts(delete="40m")
@@ -34,36 +35,17 @@ class Karpenter(Component):
     ) -> None:
         super().__init__(name, opts)
         pod = system_pod(settings.environment, "karpenter")
-        requests = {"cpu": f"{pod.cpu_millicores}m", "memory": f"{pod.memory_mib}Mi"}
-        crds = self._release("karpenter-crd", {}, self.child())
-        self.release = self._release(
-            "karpenter",
-            {
-                "settings": {"clusterName": settings.name, "interruptionQueue": queue_name},
-                "serviceAccount": {"name": node_provisioning.SERVICE_ACCOUNT},
-                "replicas": pod.replicas,
-                "controller": {"resources": {"requests": requests, "limits": {"memory": "1Gi"}}},
-            },
-            self.child(depends_on=[crds]),
-        )
+        home = node_provisioning.NAMESPACE
+        values = {
+            "settings": {"clusterName": settings.name, "interruptionQueue": queue_name},
+            "serviceAccount": {"name": node_provisioning.SERVICE_ACCOUNT},
+            "replicas": pod.replicas,
+            # The limit of karpenter.sh's getting started guide.
+            "controller": {"resources": {**requests_of(pod), "limits": {"memory": "1Gi"}}},
+        }
+        crds = release(settings, "karpenter-crd", home, {}, self.child(), skip_crds=True)
+        self.release = release(settings, "karpenter", home, values, self.child(depends_on=[crds]), skip_crds=True)
         self.register_outputs({})
-
-    def _release(self, chart: str, values: dict[str, Any], opts: pulumi.ResourceOptions) -> Release:
-        pin, location = CHARTS[chart]
-        return Release(
-            chart,
-            ReleaseArgs(
-                name=chart,
-                chart=location,
-                version=pin.version,
-                namespace=node_provisioning.NAMESPACE,
-                values=values,
-                skip_crds=True,
-                atomic=True,  # an interrupted install must not leave the release "pending"
-                timeout=600,
-            ),
-            opts=opts,
-        )
 
 
 class NodePools(Component):

@@ -29,6 +29,7 @@ from infra.settings.platform import (
     Monitoring,
     Network,
     Nodes,
+    Registry,
     Secrets,
     Support,
     Tags,
@@ -58,6 +59,7 @@ class Settings(Model):
     bootstrap: Bootstrap = Bootstrap()
     delivery: Delivery = Delivery()
     secrets: Secrets = Secrets()
+    registry: Registry = Registry()
     ingress: Ingress = Ingress()
     alerts: Alerts = Alerts()
     monitoring: Monitoring = Monitoring()

@@ -199,6 +199,31 @@ class Budget(Model):
     monthly_usd: Count
 
 
+# As CreatePullThroughCacheRule's reference writes them. The last two let nobody in without credentials.
+PUBLIC_REGISTRIES = {
+    "public.ecr.aws": "public.ecr.aws",
+    "quay.io": "quay.io",
+    "registry.k8s.io": "registry.k8s.io",
+    "docker.io": "registry-1.docker.io",
+    "ghcr.io": "ghcr.io",
+}
+PublicRegistry = Literal["public.ecr.aws", "quay.io", "registry.k8s.io", "docker.io", "ghcr.io"]
+WITH_CREDENTIALS = ("docker.io", "ghcr.io")
+
+
+class Registry(Model):
+    """Public registries whose images nodes pull through the account's own, below the environment's name."""
+
+    pull_through: tuple[PublicRegistry, ...] = ("public.ecr.aws", "quay.io", "registry.k8s.io")
+    # The entry in Secrets Manager; AWS looks for it under this name only.
+    credentials: dict[
+        PublicRegistry,
+        Annotated[
+            str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:ecr-pullthroughcache/.+$")
+        ],
+    ] = Field(default_factory=dict[PublicRegistry, str])
+
+
 class Backup(Model):
     """AWS Backup beyond RDS's own snapshots."""
 

@@ -153,6 +153,8 @@ TYPES: dict[str, AwsType] = {
         outputs={"arn": _arn("kms", "key/{id}"), "keyId": "{id}"},
     ),
     "aws:kms/alias:Alias": _named("kms", "{name}", refers={"targetKeyId": "aws:kms/key:Key id"}),
+    "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": AwsType("{ecrRepositoryPrefix}", "", "ecrRepositoryPrefix upstreamRegistryUrl"),
+    "aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate": AwsType("{prefix}", replaces="prefix"),
     "aws:eks/cluster:Cluster": AwsType(
         "{name}", "name",
         "accessConfig.bootstrapClusterCreatorAdminPermissions bootstrapSelfManagedAddons "

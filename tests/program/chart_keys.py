@@ -4,7 +4,9 @@ kube-prometheus-stack: prometheus-community/helm-charts charts/kube-prometheus-s
 6e36075 (2025: the newest that could be read; 88.5.3's own could not, so a key that went since is found by `helm` alone).
 grafana: grafana-community/helm-charts charts/grafana/values.yaml at 0396812 (2026). kube-state-metrics and
 prometheus-node-exporter: charts/<name>/values.yaml of prometheus-community/helm-charts at 0027117 and 0193199.
-prometheus-adapter: the same repository at 4e2b8db. vertical-pod-autoscaler: the Go module's own, of this version.
+prometheus-adapter: the same repository at 4e2b8db.
+aws-load-balancer-controller: kubernetes-sigs/aws-load-balancer-controller helm/<name>/values.yaml at 0079377 (2.6); the two
+of webhooks came later, as public Terraform that sets them shows. Charts that a Go module ships are rendered instead (tests/cluster/test_charts.py).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 ENABLED = {"enabled": None}
+IMAGE = {"image": {"registry": None}}
 PLACED = {"nodeSelector": None, "tolerations": None, "resources": None}
 BUDGET = {"podDisruptionBudget": {"enabled": None, "minAvailable": None, "unhealthyPodEvictionPolicy": None}}
 
@@ -19,25 +22,45 @@ KEYS: dict[str, dict[str, Any]] = {
     "prometheus-operator-crds": {},
     "prometheus-adapter": {
         **PLACED,
+        "image": {"repository": None},
         "prometheus": {"url": None, "port": None},
         "rules": {"default": None, "custom": None, "external": None},
         "replicas": None,
         "podDisruptionBudget": {"enabled": None, "maxUnavailable": None},
     },
-    "vertical-pod-autoscaler": {
-        part: {**PLACED, **ENABLED, "replicas": None, "podDisruptionBudget": ENABLED}
-        for part in ("recommender", "updater", "admissionController")
+    "aws-load-balancer-controller": {
+        **PLACED,
+        **dict.fromkeys(
+            ("clusterName", "region", "vpcId", "replicaCount", "keepTLSSecret", "createIngressClassResource")
+        ),
+        **dict.fromkeys(("enableServiceMutatorWebhook", "enableBackendSecurityGroup")),
+        **dict.fromkeys(("enableShield", "enableWaf", "enableWafv2")),
+        "image": {"repository": None},
+        "serviceAccount": {"name": None},
+        "podDisruptionBudget": None,
+        "ingressClassParams": {"create": None},
+        "webhookConfig": {"disableIngressValidation": None},
+        "podMutatorWebhookConfig": {"failurePolicy": None},
+        "controllerConfig": {"featureGates": None},
+        "objectSelector": {"matchLabels": None},
     },
     "kube-prometheus-stack": {
         "crds": ENABLED,
         "defaultRules": {"create": None},
         **dict.fromkeys(("kubeControllerManager", "kubeScheduler", "kubeEtcd", "kubeProxy"), ENABLED),
         **dict.fromkeys(("kubeApiServer", "coreDns"), ENABLED),
-        "prometheusOperator": {"admissionWebhooks": ENABLED, "tls": ENABLED, **PLACED},
+        "prometheusOperator": {
+            **PLACED,
+            **IMAGE,
+            "prometheusConfigReloader": IMAGE,
+            "admissionWebhooks": ENABLED,
+            "tls": ENABLED,
+        },
         "prometheus": {
             **BUDGET,
             "prometheusSpec": {
                 **PLACED,
+                **IMAGE,
                 **dict.fromkeys(("replicas", "retention", "retentionSize", "scrapeInterval", "evaluationInterval")),
                 "storageSpec": None,
                 "podAntiAffinityTopologyKey": None,
@@ -52,12 +75,13 @@ KEYS: dict[str, dict[str, Any]] = {
             **BUDGET,
             "serviceAccount": {"name": None},
             "config": None,
-            "alertmanagerSpec": {**PLACED, "replicas": None, "storage": None},
+            "alertmanagerSpec": {**PLACED, **IMAGE, "replicas": None, "storage": None},
         },
-        "kube-state-metrics": {**PLACED, "collectors": None},
-        "prometheus-node-exporter": {"namespaceOverride": None, "resources": None},
+        "kube-state-metrics": {**PLACED, **IMAGE, "collectors": None},
+        "prometheus-node-exporter": {**IMAGE, "namespaceOverride": None, "resources": None},
         "grafana": {
             **PLACED,
+            **IMAGE,
             "enabled": None,
             "defaultDashboardsEnabled": None,
             "serviceAccount": {"name": None, "autoMount": None},

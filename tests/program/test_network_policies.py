@@ -9,13 +9,8 @@ from collections.abc import Iterator
 from itertools import product
 
 import pytest
-from pulumi import ResourceOptions
 
 from infra.kubernetes import flows
-from infra.kubernetes.flows import Flow, Pods
-from infra.kubernetes.network_policy import NetworkPolicies
-from infra.problems import SettingsError
-from infra.settings import Settings
 from stacks.graph import Graph
 from tests import reachability
 from tests.environments import graph_of, settings_of
@@ -230,16 +225,3 @@ def test_every_pod_of_ours_is_one_that_the_policies_know(stack: str) -> None:
         assert any(
             namespace == inputs["metadata"]["namespace"] and here.items() <= labels.items() for namespace, here in known
         ), inputs["metadata"]["name"]
-
-
-def test_a_flow_that_selects_nothing_is_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_of("dev")
-    slip = Flow("reports", Pods("agent", {NAME: ("agent",), COMPONENT: ("api", "reprots")}), Pods("agent"), (443,))
-    with_slip = [*flows.flows(settings), slip]
-
-    def slipped(_: Settings) -> list[Flow]:
-        return with_slip
-
-    monkeypatch.setattr("infra.kubernetes.network_policy.flows", slipped)
-    with pytest.raises(SettingsError, match=r"flow reports=.*'reprots'.*selects no pod of namespace agent"):
-        NetworkPolicies("network-policies", settings, ResourceOptions())
