@@ -5,13 +5,14 @@ from __future__ import annotations
 from policies.check import Subject, check
 
 REPOSITORY = "aws:ecr/repository:Repository"
+TEMPLATE = "aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate"  # what is pulled through is put into such
 
 
 @check(
     "registry-immutable",
     "A tag never changes its image",
     severity="high",
-    types=(REPOSITORY,),
+    types=(REPOSITORY, TEMPLATE),
     remedy="Set imageTagMutability to IMMUTABLE.",
     controls={"AWS FSBP": ("ECR.2",), "CIS EKS": ("5.1.1",), "SOC 2": ("CC8.1",)},
     references=("CKV_AWS_51",),
@@ -52,3 +53,17 @@ def encrypted(repository: Subject) -> str | None:
         if configuration.text("encryptionType") == "KMS" and configuration.has("kmsKey"):
             return None
     return "encryptionConfigurations names no KMS key"
+
+
+@check(
+    "registry-lifecycle",
+    "Old images of a cache go by themselves",
+    severity="low",
+    types=(TEMPLATE,),
+    remedy="Set lifecyclePolicy with a rule that expires images.",
+    controls={"AWS FSBP": ("ECR.3",)},
+)
+def lifecycle(template: Subject) -> str | None:
+    """Every version of every chart would be paid for as long as the account lives."""
+    rules = list(template.properties.document("lifecyclePolicy").parts("rules"))
+    return None if rules else "lifecyclePolicy has no rule"

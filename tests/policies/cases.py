@@ -235,6 +235,7 @@ STORES = (
     ),
     Case("registry-immutable", "imageTagMutability", "MUTABLE", given=(REGISTRY,)),
     Case("registry-scans", "imageScanningConfiguration.scanOnPush", False, given=(REGISTRY,)),
+    Case("registry-lifecycle", "lifecyclePolicy", '{"rules": []}'),
     Case("registry-encrypted", "encryptionConfigurations", [], given=(REGISTRY,)),
     Case("logs-retention", "retentionInDays", 3650),
     Case("logs-encrypted", "kmsKeyId", None, unknown=EXISTENCE),

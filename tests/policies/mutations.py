@@ -257,6 +257,9 @@ STORES = (
         name="agent-workers", setting={"service.environment": {"DATABASE_PASSWORD": "x"}},
     ),
     Mutation("registry-immutable", added=repository("mutable", image_tag_mutability="MUTABLE")),
+    Mutation(
+        "registry-lifecycle", aws.ecr.RepositoryCreationTemplate, "lifecycle_policy", None, name="registry-quay.io"
+    ),
     Mutation("registry-scans", added=repository("unscanned", image_scanning_configuration={"scan_on_push": False})),
     Mutation("registry-encrypted", added=repository("plain", encryption_configurations=None)),
     Mutation("logs-retention", setting={"cluster.logRetentionDays": 1}),

@@ -362,6 +362,21 @@ def test_system_nodes_are_on_demand_and_tainted_and_the_spot_pool_has_fifteen_ty
 
 
 @pytest.mark.parametrize("stack", STACKS)
+def test_every_pool_is_bounded_ages_out_and_is_renewed_a_few_nodes_at_a_time(stack: str) -> None:
+    graph = graph_of(stack)
+    for pool in graph.of_type("kubernetes:karpenter.sh/v1:NodePool"):
+        spec = pool.inputs["spec"]
+        assert int(spec["limits"]["nodes"]) >= 1
+        assert spec["disruption"]["budgets"] == [{"nodes": "10%"}]
+        assert spec["template"]["spec"]["expireAfter"] == "336h"
+    # Karpenter would count the addresses of interfaces, where the CNI hands out prefixes.
+    node_class = graph.one("kubernetes:karpenter.k8s.aws/v1:EC2NodeClass").inputs["spec"]
+    cni = next(r for r in graph.of_type(ADD_ON) if r.inputs["addonName"] == "vpc-cni").inputs["configurationValues"]
+    assert node_class["kubelet"]["maxPods"] == 110
+    assert json.loads(cni)["env"]["ENABLE_PREFIX_DELEGATION"] == "true"
+
+
+@pytest.mark.parametrize("stack", STACKS)
 def test_exactly_one_security_group_and_the_private_subnets_carry_the_discovery_tag(stack: str) -> None:
     graph = graph_of(stack)
     tagged = [r for r in graph.of_type("aws:ec2/tag:Tag") if r.inputs["key"] == "karpenter.sh/discovery"]
