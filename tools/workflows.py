@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ FOLDER = ROOT / ".github" / "workflows"
 
 def main(arguments: list[str]) -> int:
     """Exit 1 for a finding; where actionlint cannot be had it is said, and zizmor judges alone."""
-    commands = [[str(Path(sys.executable).with_name("zizmor")), "--offline", "--quiet", *arguments, str(FOLDER)]]
+    argparse.ArgumentParser(prog="python -m tools.workflows", description=__doc__).parse_args(arguments)
+    commands = [[str(Path(sys.executable).with_name("zizmor")), "--offline", "--quiet", str(FOLDER)]]
     try:
         with shown(errors) as report:
             commands.append([str(obtain("actionlint", report).path), *map(str, sorted(FOLDER.glob("*.yaml")))])

@@ -73,6 +73,16 @@ def spans(text: str) -> list[str]:
     return [block or span for block, span in re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", text, re.S)]
 
 
+def test_every_command_is_in_the_list_of_commands() -> None:
+    listed = (ROOT / "docs/operations/commands.md").read_text()
+    files = [file for name in ("app", "policies", "stacks", "tests", "tools") for file in (ROOT / name).rglob("*.py")]
+    ending = re.compile(r"^    sys\.exit\(run_command\(main\)\)$", re.M)
+    commands = [file.relative_to(ROOT) for file in files if ending.search(file.read_text())]
+    modules = [".".join(file.with_suffix("").parts).removesuffix(".__main__") for file in commands]
+    assert modules
+    assert [name for name in modules if not re.search(rf"python -m {re.escape(name)}[ `]", listed)] == []
+
+
 def test_the_refusal_that_the_readme_shows_is_the_one_that_is_given() -> None:
     with pytest.raises(ValueError, match="poolSize") as refusal:
         settings_of("dev", {"database.poolSize": 100})
