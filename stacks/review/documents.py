@@ -66,7 +66,7 @@ def _sections(review: Review) -> list[Section]:
         [
             Cell(f"{row.change.operation} {row.change.kind} {row.change.name}"),
             Cell(row.downtime, "unsure" if row.downtime == INTERRUPTION else "bad"),
-            Cell(" ".join(filter(None, (row.effect, row.refused)))),
+            Cell("; ".join(filter(None, (row.effect, row.refused)))),
             Cell("; ".join(map(_told, row.causes)) or "removed from the program"),
         ]
         for row in review.dangers
@@ -93,7 +93,7 @@ def _sections(review: Review) -> list[Section]:
             [[Cell(what), Cell(f"{amount:+,.2f}", "number")] for what, amount in (cost.drivers if cost else ())], money,
         ),
         Section(
-            f"{name}: provenance", ("", ""), [[Cell(key), Cell(value)] for key, value in review.provenance.items()]
+            f"{name}: provenance", ("what", "value"), [[Cell(key), Cell(value)] for key, value in review.provenance.items()]
         ),
     ]  # fmt: skip
 
@@ -105,4 +105,5 @@ def _property(row: Property) -> dict[str, Any]:
 
 def _told(whole: Property) -> str:
     row = innermost(whole)
-    return f"{row.path}: {shown(row.before, row.path)} → {shown(row.after, row.path)}"
+    replaces = " (replaces)" if row.replaces else ""
+    return f"{row.path}: {shown(row.before, row.path)} → {shown(row.after, row.path)}{replaces}"

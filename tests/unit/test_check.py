@@ -9,11 +9,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from infra.versions import ADD_ONS
-from stacks import check, offers
+from stacks import check, offers, standing
 from stacks.account import open_account
+from stacks.findings import PASS, Finding
 from stacks.terminal import Exit, run_command
 from tests.aws_account import aws_account
 from tests.environments import settings_of
@@ -56,6 +58,24 @@ def test_the_promise_of_support_warns_sixty_days_before_it_ends_and_fails_after(
     days = {60: "pass", 59: "warn", 0: "warn", -1: "fail"}
     assert {left: check.promise(settings, through - timedelta(days=left)).status for left in days} == days
     assert f"support.through={through}: 59 days away" in check.promise(settings, through - timedelta(days=59)).detail
+
+
+def test_one_question_that_aws_refuses_leaves_the_others_answered(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeAlarms")
+
+    monkeypatch.setattr(standing, "alarms", denied)
+    monkeypatch.setattr(offers, "add_ons", lambda *_: [Finding("add-on vpc-cni", PASS, "")])  # moto has none
+    with aws_account():
+        assert run_command(check.main, ["dev", "--on", "2026-11-21", "--json"]) == Exit.FAILED  # its role is not there
+    rows = {row["check"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["alarms"]["status"] == "could not check"
+    assert "DescribeAlarms answered AccessDenied" in rows["alarms"]["detail"]
+    told = {name: rows[name]["status"] for name in ("access", "zone", "instance type", "backups", "migrations")}
+    assert told == dict.fromkeys(told, "pass") | {"access": "fail"}
+    assert rows["add-on vpc-cni"]["status"] == "pass"
 
 
 def test_support_is_a_function_of_the_date_it_is_given() -> None:
