@@ -131,7 +131,7 @@ def load(path: Path = TABLE) -> Prices:
 
 
 def parse(text: str, name: str) -> list[Price]:
-    """Rows of a table's text; each meter's tiers begin at 0 and leave no gap."""
+    """Rows of a table's text; each meter's tiers begin at 0, leave no gap and have no end: beyond it use would be free."""
     reader = csv.DictReader(io.StringIO(text))
     wanted = [field.name for field in fields(Price)]
     if text.strip() and reader.fieldnames != wanted:
@@ -142,6 +142,10 @@ def parse(text: str, name: str) -> list[Price]:
         if row.begins != ends.get(row.key, Decimal(0)) or row.ends <= row.begins:
             raise Refused(f"{name}:{number}: the tier of {row.usage_type} does not follow the one before.", Exit.STATE)
         ends[row.key] = row.ends
+    for (region, meter), end in ends.items():
+        if end != UNLIMITED:
+            where = f"{name}: the last tier of {meter.usage_type} in {region}"
+            raise Refused(f"{where} ends at {end}. Add the one beyond, with its source.", Exit.STATE)
     return rows
 
 

@@ -108,7 +108,7 @@ def of_release(folder: Path, release: Mapping[str, Any], *, templates_only: bool
 @cache
 def _from_source(name: str) -> list[Manifest]:
     source = SOURCES[name]
-    folder = _module(source) if source.module else Path(__file__).parent
+    folder = module_folder(source) if source.module else Path(__file__).parent
     files = sorted(path for pattern in source.files for path in folder.glob(pattern))
     found = [document for path in files for document in yaml.load_all(path.read_bytes(), yaml.CSafeLoader) if document]
     if not found:
@@ -116,7 +116,8 @@ def _from_source(name: str) -> list[Manifest]:
     return [{key: value for key, value in definition.items() if key != "status"} for definition in found]
 
 
-def _module(source: Source) -> Path:
+def module_folder(source: Source) -> Path:
+    """Where go keeps a source's module, fetched when it is not there. Raises Unavailable."""
     with tempfile.TemporaryDirectory() as outside:  # of any module, whose go.mod would be asked
         try:
             answer = subprocess.run(

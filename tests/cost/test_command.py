@@ -191,8 +191,9 @@ def test_a_bad_usage_file_is_refused_with_field_value_and_rule(
         ("usd", "eur", "its columns are"),
         (",0.045,", ",free,", "is no price"),
         (",100,10240,", ",101,10240,", "does not follow the one before"),
+        (",153600,,", ",153600,500000,", "the last tier of DataTransfer-Out-Bytes in us-east-1 ends at 500000"),
     ],
-    ids=["columns", "a word", "a gap"],
+    ids=["columns", "a word", "a gap", "an end"],
 )
 def test_a_damaged_price_table_is_refused(old: str, new: str, told: str, tmp_path: Path) -> None:
     file = tmp_path / "prices.csv"

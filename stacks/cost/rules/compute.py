@@ -10,7 +10,7 @@ from infra.versions import kubernetes_support
 from stacks.cost.amounts import HOURS, NOTHING, Range, exactly, total
 from stacks.cost.facts import Billed
 from stacks.cost.prices import Meter, Prices
-from stacks.cost.rules.use import Context, Rule, Use, bare, hourly, prefixed, unknown
+from stacks.cost.rules.use import Context, Rule, Use, bare, hourly, prefixed, unknown, used
 from stacks.cost.spot import discounts
 
 ON_DEMAND = "capacitystatus=Used;marketoption=OnDemand;operatingSystem=Linux;preInstalledSw=NA;tenancy=Shared"
@@ -28,6 +28,8 @@ def cluster(item: Billed, context: Context) -> Iterator[Use]:
         why = f"Kubernetes {version} left standard support on {support.standard_until}"
         yield hourly("AmazonEKS", prefixed(item.region, "AmazonEKS-Hours:extendedSupport"), assumption=why)
     yield from _claims(item, context)
+    scanned, why = context.usage.logs.scanned_gb, "searches of log groups: usage file"
+    yield from used("AmazonCloudWatch", prefixed(item.region, "DataScanned-Bytes"), "GB", scanned, why)
 
 
 def _claims(item: Billed, context: Context) -> Iterator[Use]:
