@@ -46,6 +46,7 @@ class DebianPackage:
 
     name: str
     binary: str  # the binary's path inside the package
+    suite: str = ""  # of this release of Debian, with all its libraries, where the machine's own has an older one
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Tool:
     version_command: tuple[str, ...]  # empty for a program that does not tell; then none but our own build is taken
     release: Release | None = None
     go: GoBuild | None = None
-    debian: DebianPackage | None = None
+    debian: tuple[DebianPackage, ...] = ()  # the first that is new enough
     python: PythonPackage | None = None
     same: int = 1  # how many parts of the version must be the pinned ones; the rest may be later
 
@@ -156,26 +157,29 @@ COMPOSE_SPEC = Tool(
     ),
 )
 
-# What the service's tests start beside PostgreSQL. The versions are those of Debian 12, the oldest that were run.
+# What the service's tests start beside PostgreSQL. The version is that of Debian 12, the oldest that was run.
 REDIS = Tool(
     name="redis-server",
     version="7.0.15",
     version_command=("--version",),
-    debian=DebianPackage("redis-server", "usr/bin/redis-server"),
+    debian=(DebianPackage("redis-server", "usr/bin/redis-server"),),
     same=0,  # publish and subscribe are the same in every version
 )
 PGBOUNCER = Tool(
     name="pgbouncer",
-    version="1.18.0",
+    version="1.21.0",  # the first that keeps prepared statements in transaction mode; Debian 12 has 1.18
     version_command=("--version",),
-    debian=DebianPackage("pgbouncer", "usr/sbin/pgbouncer"),
+    debian=(
+        DebianPackage("pgbouncer", "usr/sbin/pgbouncer"),
+        DebianPackage("pgbouncer", "usr/sbin/pgbouncer", suite="trixie"),
+    ),
 )
 # It judges compose's nginx.conf, and serves it in a test.
 NGINX = Tool(
     name="nginx",
     version="1.22.1",
     version_command=("-v",),
-    debian=DebianPackage("nginx", "usr/sbin/nginx"),
+    debian=(DebianPackage("nginx", "usr/sbin/nginx"),),
 )
 
 # The control plane of tests/cluster: one module, so that what the programs share is compiled once. The first of them
@@ -227,5 +231,17 @@ CHECKOV = Tool(
 
 TOOLS = {
     tool.name: tool
-    for tool in (PULUMI, PROMTOOL, AMTOOL, ACTIONLINT, COMPOSE_SPEC, REDIS, PGBOUNCER, NGINX, CHECKOV, *CONTROL_PLANE)
+    for tool in (
+        PULUMI,
+        PROMTOOL,
+        AMTOOL,
+        ACTIONLINT,
+        HELM,
+        COMPOSE_SPEC,
+        REDIS,
+        PGBOUNCER,
+        NGINX,
+        CHECKOV,
+        *CONTROL_PLANE,
+    )
 }

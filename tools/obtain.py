@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.markup import escape
@@ -115,14 +116,14 @@ def _search(tool: Tool, folder: Path) -> Found:
 
 
 def _ways(tool: Tool, installed: Path, report: Report) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    release, go, debian, python = tool.release, tool.go, tool.debian, tool.python
+    release, go, python = tool.release, tool.go, tool.python
     if release is not None:
         yield BY_DOWNLOAD, lambda made: download(tool, release, made, report)
     if go is not None:
         log = installed.with_name("go-build.log")
         yield BY_GO, lambda made: go_build(tool, go, made, log, report)
-    if debian is not None:
-        yield BY_DEBIAN, lambda made: unpack(tool, debian, made, report)
+    for package in tool.debian:
+        yield BY_DEBIAN, partial(unpack, tool, package, report=report)
     if python is not None:
         yield BY_PYTHON, lambda made: install(tool, python, made, report)
 

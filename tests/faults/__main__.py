@@ -54,11 +54,7 @@ async def measure(name: str, pooler: bool) -> Figures:
         url = fragile.new_database()
         settings: dict[str, object] = {}
         if pooler:
-            settings = {
-                "database_url": stack.enter_context(pgbouncer(url)),
-                "database_direct_url": url,
-                "prepare_threshold": "null",
-            }
+            settings = {"database_url": stack.enter_context(pgbouncer(url)), "database_direct_url": url}
         stage = await stack.enter_async_context(open_stage(url, calm.new_effects(), **cast("dict[str, Any]", settings)))
         return await SCENARIOS[name](stage, fragile)
 

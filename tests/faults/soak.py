@@ -29,7 +29,7 @@ async def one_round(seed: int, seconds: float) -> tuple[Schedule, Figures]:
         settings: dict[str, object] = {}
         if pooled:
             address = stack.enter_context(pgbouncer(url))
-            settings = {"database_url": address, "database_direct_url": url, "prepare_threshold": "null"}
+            settings = {"database_url": address, "database_direct_url": url}
         stage = await stack.enter_async_context(open_stage(url, calm.new_effects(), roles, **settings))
         console.print(f"seed {seed}: {', '.join(roles)}{', through PgBouncer' if pooled else ''}")
         schedule = Schedule(stage, fragile, seed)

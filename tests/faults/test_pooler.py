@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 async def open_pooled_stage(server: OwnPostgres, calm: OwnPostgres) -> AsyncGenerator[Stage]:
     url = server.new_database()
     with pgbouncer(url) as pooled_url:
-        pooled = {"database_url": pooled_url, "database_direct_url": url, "prepare_threshold": "null"}
+        pooled = {"database_url": pooled_url, "database_direct_url": url}
         async with open_stage(url, calm.new_effects(), **pooled) as stage:
             yield stage
 

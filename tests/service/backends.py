@@ -90,6 +90,7 @@ def pgbouncer(database_url: str, pool_mode: str = "transaction", pool_size: int 
         user = user_who_reaches(target.get("host", ""))
         settings = {
             "pool_mode": pool_mode,
+            "max_prepared_statements": 200,  # as infra/kubernetes/pooler.py has it
             "default_pool_size": pool_size,
             "max_client_conn": 1000,
             "server_login_retry": 1,  # after a refused login nobody is let through for so long: 15 s by default

@@ -21,7 +21,7 @@ async def test_many_users_at_once_share_few_connections_through_a_transaction_po
         connection.execute("INSERT INTO counter VALUES (0)")
 
     with pgbouncer(database_url, pool_size=3) as pooled_url:
-        kwargs = {"autocommit": True, "prepare_threshold": None}
+        kwargs = {"autocommit": True, "prepare_threshold": 0}
         pool = AsyncConnectionPool(pooled_url, kwargs=kwargs, min_size=8, max_size=8, open=False)
         async with pool:
             servers: set[int] = set()
@@ -29,7 +29,7 @@ async def test_many_users_at_once_share_few_connections_through_a_transaction_po
             async def use() -> None:
                 for _ in range(20):
                     async with pool.connection() as connection, connection.transaction():
-                        # The same statement again and again is what a connection would prepare.
+                        # Prepared by each connection, and run in a session that another one prepared it in.
                         row = await (
                             await connection.execute("SELECT n, pg_backend_pid() FROM counter FOR UPDATE")
                         ).fetchone()

@@ -232,7 +232,7 @@ async def test_it_works_through_a_pooler_that_gives_each_statement_another_conne
     async with opened(settings):
         pass
     with pgbouncer(database_url) as url:
-        pooled = settings.model_copy(update={"database_url": SecretStr(url), "prepare_threshold": None})
+        pooled = settings.model_copy(update={"database_url": SecretStr(url)})
         async with opened(pooled, pool_min_size=8, pool_timeout_seconds=60) as pool:
             saver = PooledSaver(pool)
             graph = varied_graph(saver)

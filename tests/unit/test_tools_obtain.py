@@ -267,7 +267,7 @@ def debian_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def debian_tool(package: str = NAME) -> Tool:
-    return Tool(NAME, VERSION, ("version",), debian=DebianPackage(package, f"usr/sbin/{NAME}"))
+    return Tool(NAME, VERSION, ("version",), debian=(DebianPackage(package, f"usr/sbin/{NAME}"),))
 
 
 @needs_apt
