@@ -118,7 +118,7 @@ class Nodes(Model):
 class Pooler(Model):
     """PgBouncer before the database: far fewer server connections than the service's processes open.
 
-    Images come from the account's own registry: copy those of infra/versions.py there, their digests stay.
+    Images come from the account's own registry: those of infra/versions.py, copied or pulled through; their digests stay.
     """
 
     image: Image | None = None
