@@ -143,6 +143,25 @@ ACTIONLINT = Tool(
     ),
 )
 
+# It renders charts for tests/cluster. The archive and its checksum as in the project's Makefile.
+HELM = Tool(
+    name="helm",
+    version="4.3.1",
+    version_command=("version",),
+    release=Release(
+        archive="https://get.helm.sh/helm-v{version}-{system}-{machine}.tar.gz",
+        checksums="https://get.helm.sh/helm-v{version}-{system}-{machine}.tar.gz.sha256sum",
+        member="{system}-{machine}/helm",
+        machines=_PROMETHEUS_MACHINES,
+    ),
+    go=GoBuild(
+        module=HERE / "helm",
+        package="helm.sh/helm/v4/cmd/helm",
+        flags=("-trimpath", "-ldflags=-s -w -X helm.sh/helm/v4/internal/version.version=v{version}"),
+        wait="about 3 minutes",
+    ),
+)
+
 # It judges compose.yaml: Compose's own loader, which has the schema of the Compose Specification inside. No project
 # archives are released, and the program does not tell its version.
 COMPOSE_SPEC = Tool(

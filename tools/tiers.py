@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # pytest marker → the tools its tests cannot do without
 TIERS = {
     "engine": ("pulumi",),
-    "cluster": ("pulumi", *(tool.name for tool in CONTROL_PLANE)),
+    "cluster": ("pulumi", "helm", *(tool.name for tool in CONTROL_PLANE)),
     "rules": ("promtool", "amtool"),
     "compose": ("promtool", "nginx", "compose-spec"),
 }
