@@ -25,3 +25,11 @@ def test_a_finding_in_sarif_points_at_the_component_that_made_the_resource() -> 
     assert place["artifactLocation"]["uri"] == "infra/aws/database.py"
     lines = Path(ROOT, "infra/aws/database.py").read_text().splitlines()
     assert lines[place["region"]["startLine"] - 1] == "class Database(Component):"
+
+
+def test_the_reports_of_two_stacks_are_of_two_categories() -> None:
+    documents = [json.loads(sarif(assess(graph_of(stack), stack, date(2026, 11, 21)))) for stack in ("dev", "prod")]
+    assert [document["runs"][0]["automationDetails"]["id"] for document in documents] == [
+        "policies/dev/",
+        "policies/prod/",
+    ]
