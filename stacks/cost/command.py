@@ -21,6 +21,7 @@ from stacks.cost.delta import Delta, Gate
 from stacks.cost.estimate import Estimate, as_data, estimate_resources
 from stacks.cost.facts import billed
 from stacks.cost.load import load_of_month
+from stacks.cost.optimise_command import optimise_command
 from stacks.cost.plan import Plan, growth
 from stacks.cost.plan_command import base_of, plan_command
 from stacks.cost.refresh import refresh_command
@@ -191,6 +192,7 @@ def check_prices(arguments: list[str]) -> int:
 
 
 COMMANDS: Mapping[str, Callable[[list[str]], int | None]] = {
+    "optimise": optimise_command,
     "plan": plan_command,
     "prices": check_prices,
     "refresh": refresh_command,
