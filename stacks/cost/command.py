@@ -17,6 +17,7 @@ from stacks.cost import delta as deltas
 from stacks.cost import prices as price_table
 from stacks.cost import sources, usage
 from stacks.cost.amounts import read_dollars
+from stacks.cost.compare_command import compare_command
 from stacks.cost.delta import Delta, Gate
 from stacks.cost.estimate import Estimate, as_data, estimate_resources
 from stacks.cost.facts import billed
@@ -192,6 +193,7 @@ def check_prices(arguments: list[str]) -> int:
 
 
 COMMANDS: Mapping[str, Callable[[list[str]], int | None]] = {
+    "compare": compare_command,
     "optimise": optimise_command,
     "plan": plan_command,
     "prices": check_prices,
