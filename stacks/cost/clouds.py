@@ -138,7 +138,7 @@ PARTS = (
         "control plane",
         {"aws": "EKS", "azure": "AKS, Standard tier", "gcp": "GKE"},
         lambda line: "AmazonEKS-Hours" in line.usage_type,
-        lambda *_: {"Kubernetes cluster": HOURS},
+        lambda _, __: {"Kubernetes cluster": HOURS},
     ),
     Part(
         "system nodes",
@@ -174,6 +174,6 @@ PARTS = (
         "all else",
         {"aws": "network, logs, keys, backups", "azure": "", "gcp": ""},
         lambda _: True,
-        lambda *_: {"network, logs, keys and backups": Decimal(1)},
+        lambda _, __: {"network, logs, keys and backups": Decimal(1)},
     ),
 )

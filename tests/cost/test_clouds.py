@@ -26,7 +26,8 @@ def rows(rates: Rates) -> list[Compared]:
 
 
 def test_each_line_of_aws_is_in_exactly_one_part() -> None:
-    assert sum((row.aws for row in rows(read())), Decimal(0)) == found().total.expected
+    summed = sum((row.aws for row in rows(read())), Decimal(0))
+    assert abs(summed - found().total.expected) < Decimal("1e-18")  # summed in another order
 
 
 def test_a_part_without_a_dated_price_is_named_and_there_is_no_sum() -> None:

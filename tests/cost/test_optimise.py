@@ -6,6 +6,7 @@ import json
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -55,7 +56,8 @@ def test_what_policy_puts_right_again_or_costs_more_or_has_no_price_is_named_and
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unpriced = Idea("An unknown price", "low", "", {"cache.nodeType": "cache.t4g.nano"})
-    monkeypatch.setattr("stacks.cost.optimise_command.ideas", lambda found: [*ideas(found), unpriced])
+    tried = [*ideas(base("dev")), unpriced]
+    monkeypatch.setattr("stacks.cost.optimise_command.ideas", Mock(return_value=tried))
     assert run_command(main, ["optimise", "--stack", "dev", "--date", DAY.isoformat(), "--json"]) == Exit.OK
     found = json.loads(capsys.readouterr().out)
     hours, system = found["suggestions"]
