@@ -122,6 +122,8 @@ async def _serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,  # events are as small as server-sent ones, and not compressed either
         timeout_keep_alive=contract.KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=AFTER_DRAIN_SECONDS,
     )

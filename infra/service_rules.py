@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from infra.capacity_rules import known, smallest
 from infra.instances import Shape, max_connections
-from infra.kubernetes.service_environment import MAY_NOT_SET
+from infra.kubernetes.service_environment import MAY_NOT_SET, sign_in
 from infra.kubernetes.shutdown import SPOT_NOTICE_SECONDS, grace_seconds
 from infra.node_mix import node_limits
 from infra.problems import Problem
@@ -67,10 +67,13 @@ def shutdown(settings: Settings) -> Iterator[Problem]:
 
 def environment(settings: Settings) -> Iterator[Problem]:
     """Further variables are the service's own, and no secret."""
+    typed = sign_in(settings.service.sign_in)
     for name in settings.service.environment:
         field = f"service.environment.{name}"
         if name in MAY_NOT_SET:
             yield Problem(field, "(not shown)", "the platform sets or needs it itself", "Remove it.")
+        elif name in typed:
+            yield Problem(field, "(not shown)", "service.signIn sets it", "Remove it here.")
         elif not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
             yield Problem(field, "(not shown)", "is no name of a variable", "Write it in capitals and underscores.")
         elif _SECRET.search(name):

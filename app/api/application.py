@@ -11,7 +11,6 @@ from app import __version__
 from app.api import (
     assistants,
     crons,
-    not_supported,
     operations,
     runs,
     service_info,
@@ -19,12 +18,13 @@ from app.api import (
     store_items,
     thread_state,
     thread_streams,
+    thread_websockets,
     threads,
     users,
     workflow,
 )
 from app.api.audit import Audited
-from app.api.cors import add_cors
+from app.api.cors import CheckedOrigins, add_cors
 from app.api.errors import add_error_handlers
 from app.api.rate_limits import RateLimited, by_address, by_user
 from app.api.requests import RequestMiddleware
@@ -40,11 +40,11 @@ from app.security.middleware import SignInMiddleware
 from app.settings import Settings
 
 PUBLIC = (
-    not_supported,
     assistants,
     threads,
     thread_state,
     thread_streams,
+    thread_websockets,
     runs,
     stateless_runs,
     crons,
@@ -87,6 +87,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     if rate := settings.rate_of_address:
         whose = by_address(ClientAddresses(settings.trusted_proxies))
         app.add_middleware(RateLimited, limit="address_rate", rate=rate, whose=whose)
+    app.add_middleware(CheckedOrigins, origins=settings.cors_origins)
     app.add_middleware(
         RequestMiddleware,
         metrics=measured,

@@ -9,6 +9,7 @@ import psycopg
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import problem_response
+from app.asgi import begun_status
 from app.observability.logs import current
 from app.runtime.problems import Unavailable
 from app.security.audit import Audit, Note, concealed, noted
@@ -27,7 +28,7 @@ class Audited:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         kept, started, lost = Note(), False, False
@@ -35,10 +36,10 @@ class Audited:
 
         async def send_recorded(message: Message) -> None:
             nonlocal started, lost
-            if message["type"] == "http.response.start":
+            if status := begun_status(message):
                 started = True
                 try:
-                    await _record(scope, message["status"], kept)
+                    await _record(scope, status, kept)
                 except psycopg.Error:
                     lost = True
                     problem = Unavailable(NOT_RECORDED, retry_after=RETRY_SECONDS)
@@ -67,13 +68,14 @@ async def _record(scope: Scope, status: int, kept: Note) -> None:
     audit: Audit = scope["app"].state.service.audit
     subject = await audit.subject(caller) if caller else None
     identifiers = kept.object.split(" ") if kept.object else _identifiers(scope)
+    route = scope.get("route")
     entry = Entry(
         at=datetime.now(UTC),
         tenant=caller.tenant if caller else "",
         subject=subject.subject if subject else None,
         key_id=caller.key_id if caller else None,
         action=kept.action or action,
-        operation=getattr(scope.get("route"), "operation_id", None) or "sign_in",
+        operation=getattr(route, "operation_id", None) or getattr(route, "name", "sign_in"),
         object=" ".join(text for name in identifiers if (text := concealed(subject, name))) or None,
         request_id=concealed(subject, current("request_id")),
         status=status,
@@ -88,9 +90,9 @@ def action_of(scope: Scope, status: int) -> Action | None:
         return "sign-in refused" if status == 401 else None
     if caller == LAPTOP or needs is None:
         return None
-    path, method = scope["path"], scope["method"]
     if needs == "read":
         return "read"
+    path, method = scope["path"], scope["method"]
     if method == "DELETE" or path.endswith("/prune"):
         return "delete"
     if needs == "admin":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
 
 from app.api.errors import ErrorBody
 from app.runtime.problems import Forbidden
@@ -18,12 +19,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 # Coroutines, for FastAPI calls plain functions in a thread: 5 % of a small request's CPU.
-async def _service(request: Request) -> Service:
-    return cast("Service", request.app.state.service)
+async def _service(connection: HTTPConnection) -> Service:
+    return cast("Service", connection.app.state.service)
 
 
-async def _service_with_database(request: Request) -> Service:
-    service = await _service(request)
+async def _service_with_database(connection: HTTPConnection) -> Service:
+    service = await _service(connection)
     service.database.require()
     return service
 
@@ -32,8 +33,8 @@ AnyService = Annotated[Service, Depends(_service)]
 ReadyService = Annotated[Service, Depends(_service_with_database)]
 
 
-async def _caller(request: Request) -> Caller:
-    return cast("Caller", request.scope.get("caller", LAPTOP))  # the middleware of app/security puts it there
+async def _caller(connection: HTTPConnection) -> Caller:
+    return cast("Caller", connection.scope.get("caller", LAPTOP))  # the middleware of app/security puts it there
 
 
 CurrentCaller = Annotated[Caller, Depends(_caller)]
@@ -58,8 +59,8 @@ WAIT = Depends(_wait)
 
 
 def _needs(scope: Scope) -> Any:
-    async def check(caller: CurrentCaller, request: Request) -> None:
-        request.scope["needs"] = scope  # what the audit log calls it by
+    async def check(caller: CurrentCaller, connection: HTTPConnection) -> None:
+        connection.scope["needs"] = scope  # what the audit log calls it by
         if scope not in caller.scopes:
             raise Forbidden(f"This needs the scope {scope}, which your token does not have. Ask for it at sign-in.")
 

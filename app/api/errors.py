@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
@@ -39,7 +39,6 @@ STATUS: dict[type[Problem], int] = {
     problems.WrongGraph: 409,
     problems.ThreadBusy: 409,
     problems.InvalidInput: 422,
-    problems.NotSupported: 501,
     problems.LeaseLost: 503,
     problems.Unavailable: 503,
 }
@@ -84,6 +83,7 @@ def error_response(
 def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(PoolTimeout, _database_away)
@@ -103,7 +103,7 @@ def problem_response(problem: Problem) -> JSONResponse:
 
 
 def _invalid(_: Request, failure: Exception) -> JSONResponse:
-    assert isinstance(failure, RequestValidationError)  # noqa: S101  as above
+    assert isinstance(failure, ValidationException)  # noqa: S101  as above
     error: dict[str, Any] = failure.errors()[0]
     if error["type"] == "json_invalid":
         return error_response(422, "invalid_json", f"The body is not JSON: {error['ctx']['error']}.", "body")

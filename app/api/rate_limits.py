@@ -28,7 +28,7 @@ class RateLimited:
         self._whose = whose
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in NEVER_LIMITED and (whose := self._whose(scope)):
+        if scope["type"] != "lifespan" and scope["path"] not in NEVER_LIMITED and (whose := self._whose(scope)):
             wait = await scope["app"].state.service.rates.take(self._limit, whose, self._rate)
             if wait:
                 scope["app"].state.service.metrics.limits_refused.labels(self._limit).inc()

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import contract
 from app.api.errors import error_response
 from app.api.values import THREAD_ID_PATTERN
+from app.asgi import begun_status
 from app.observability.logs import frames, logged_as
 from app.observability.metrics import Metrics
 from app.runtime.problems import HandedOver
@@ -42,7 +43,7 @@ class RequestMiddleware:
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
@@ -53,17 +54,18 @@ class RequestMiddleware:
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            if begun := begun_status(message):
+                status = begun
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
-                if scope["app"].state.service.draining.is_set():
+                if scope["type"] == "http" and scope["app"].state.service.draining.is_set():
                     headers["connection"] = "close"  # the client's next request finds another process
             await send(message)
 
         with logged_as(request_id=request_id):
             try:
-                await self._app(scope, self._limited(scope, receive), send_with_id)
+                limited = self._limited(scope, receive) if scope["type"] == "http" else receive
+                await self._app(scope, limited, send_with_id)
             except Exception as failure:
                 # Starlette hides what it would have answered with, had the answer not begun.
                 if status and isinstance(failure.__cause__, CUT_OFF):
@@ -109,7 +111,7 @@ class RequestMiddleware:
         self._metrics.http_duration.labels(route_class).observe(seconds)
         level = logging.DEBUG if route in OPERATIONS and status < 500 else logging.INFO
         fields = {
-            "method": scope["method"],
+            "method": scope.get("method", "WEBSOCKET"),
             "route": route,
             "status": status,
             "duration_seconds": round(seconds, 4),
@@ -124,8 +126,8 @@ class RequestMiddleware:
 def _route_class(route: str) -> str:
     if route in OPERATIONS:
         return "operations"
-    if route.endswith("/stream"):
-        return "stream"  # lasts as long as its run
+    if route.endswith(("/stream", "/stream/events")):
+        return "stream"  # lasts as long as its run, or its thread
     if route.startswith("/workflow") or route.endswith("/runs/wait"):
         return contract.ROUTE_CLASS_INTERACTIVE
     return "threads" if route.startswith("/threads") else "other"

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Query
-from langgraph_sdk.stream.subscription import matches_subscription
 
 from app.api.dependencies import ERRORS, READ, RUN, STREAM, CurrentCaller, ReadyService
 from app.api.protocol_bodies import Command, CommandAnswer, Subscription
 from app.api.protocol_commands import carry_out
+from app.api.protocol_events import first_run, protocol_events, refuse_to_end
 from app.api.run_answers import EVENTS, SSE_HEADERS, EventStream, frame
 from app.api.runs import LastEventId
 from app.api.state_bodies import state_body
 from app.api.values import ThreadId
-from app.runtime.problems import HandedOver
-from app.runtime.protocol_events import RunTranslator, run_number
 from app.runtime.service import Service
 from app.runtime.stream_parts import to_json
 from app.security.caller import Caller
@@ -50,8 +48,7 @@ async def subscribe(
     thread_id: ThreadId, body: Subscription, service: ReadyService, caller: CurrentCaller
 ) -> EventStream:
     """The events of the thread's runs in the words of the event streaming protocol, until the client leaves."""
-    begun = await service.thread_streams.begun(caller, thread_id, again=body.shows_all)
-    number = begun if body.since is None else run_number(body.since)
+    number = await first_run(service, caller, thread_id, body)
     return EventStream(_protocol_frames(service, caller, thread_id, number, body), SSE_HEADERS)
 
 
@@ -83,25 +80,8 @@ async def join(
 async def _protocol_frames(
     service: Service, caller: Caller, thread_id: str, number: int, wanted: Subscription
 ) -> AsyncGenerator[bytes]:
-    asked: Any = wanted.model_dump(exclude_none=True, exclude={"since"})
-    translator: RunTranslator | None = None
-    async for run, item in service.thread_streams.follow(caller, thread_id, number):
-        if run is None or item is None:
-            yield HEARTBEAT
-            continue
-        if translator is None or translator.run_id != run.run_id:
-            translator = RunTranslator(run.number, run.run_id, run.graph_id)
-        if isinstance(item, Event):
-            told = translator.events(item)
-        else:
-            asks = item.status == "interrupted" and not translator.asked
-            told = translator.end(item, await _questions(service, caller, thread_id) if asks else [])
-        for event in told:
-            if event["seq"] > (wanted.since or 0) and matches_subscription(cast("Any", event), asked):
-                yield frame("message", orjson.dumps(event), str(event["seq"]))
-        if wanted.is_watch and not isinstance(item, Event):
-            await service.thread_streams.told(run)
-    _refuse_to_end(service)
+    async for event in protocol_events(service, caller, thread_id, number, wanted):
+        yield frame("message", orjson.dumps(event), str(event["seq"])) if event else HEARTBEAT
 
 
 async def _frames(
@@ -122,20 +102,9 @@ async def _frames(
         elif "run_modes" in modes or "lifecycle" in modes:
             done = {"status": "run_done", "run_id": str(run.run_id)}
             yield frame("metadata", orjson.dumps(done), f"{run.number + 1}-0")
-    _refuse_to_end(service)
+    refuse_to_end(service)
     yield frame("end", b"null")
 
 
 async def _state(service: Service, caller: Caller, thread_id: str) -> dict[str, Any]:
     return dict(state_body(await service.threads.state(caller, thread_id)))
-
-
-async def _questions(service: Service, caller: Caller, thread_id: str) -> list[dict[str, Any]]:
-    """Of a run that kept no events, as one that was waited for."""
-    return orjson.loads(to_json((await _state(service, caller, thread_id))["interrupts"]))
-
-
-def _refuse_to_end(service: Service) -> None:
-    """A clean end is that of the thread; where the process leaves the stream breaks off, and clients come again."""
-    if service.events.left:
-        raise HandedOver("This process stops. Ask another for what happens to the thread.")

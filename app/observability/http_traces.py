@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import contract
+from app.asgi import begun_status
 from app.observability.tracing import entered, parent_of, tracer
 
 UNTRACED = {contract.LIVE_PATH, contract.READY_PATH, contract.METRICS_PATH}
@@ -26,10 +27,11 @@ class TracedRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         active = tracer()
-        if active is None or scope["type"] != "http" or scope["path"] in UNTRACED:
+        if active is None or scope["type"] == "lifespan" or scope["path"] in UNTRACED:
             await self._app(scope, receive, send)
             return
-        method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+        asked = scope.get("method", "GET")  # a WebSocket's handshake is a GET
+        method = asked if asked in METHODS else "_OTHER"
         span = active.start_span(
             method,
             parent_of(Headers(scope=scope).get("traceparent")),
@@ -38,9 +40,9 @@ class TracedRequests:
         )
 
         async def send_with_status(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                span.set_attribute("http.response.status_code", message["status"])
-                if message["status"] >= 500:
+            if status := begun_status(message):
+                span.set_attribute("http.response.status_code", status)
+                if status >= 500:
                     span.set_status(StatusCode.ERROR)
             await send(message)
 

@@ -124,12 +124,6 @@ class Forbidden(Problem):
     code = "forbidden"
 
 
-class NotSupported(Problem):
-    """LangGraph's API has it and this service has not; the message says why."""
-
-    code = "not_supported"
-
-
 class LeaseLost(Problem):
     """This process could not renew its right to write to the thread in time."""
 

@@ -9,7 +9,7 @@ import pulumi
 
 from app import contract
 from infra.settings import Settings
-from infra.settings.service import BedrockModel
+from infra.settings.service import BedrockModel, SignIn
 
 SECRETS_PATH = "/var/run/secrets/agent"  # where the secrets are mounted
 # Set here, or what probes, ports and commands of the pods rely on.
@@ -51,6 +51,7 @@ def variables(
     values: dict[str, pulumi.Input[str]] = {
         # Without it every client would have the load balancer's address, and share one limit.
         contract.ENV_TRUSTED_PROXIES: ",".join(map(str, balancer)),
+        **sign_in(settings.service.sign_in),
         **_models(settings.service.models),
         **settings.service.environment,
         "AWS_REGION": settings.region,
@@ -70,6 +71,26 @@ def variables(
         # Twice the HPA's target: at the target itself a full worker would never ask for another one.
         values[contract.ENV_WORKER_SLOTS] = str(2 * settings.service.workers.active_runs)
     return values
+
+
+def sign_in(issuer: SignIn | None) -> Mapping[str, str]:
+    """Whose tokens are taken. That sign-in is on at all is the image's own."""
+    if issuer is None:
+        return {}
+    values = {
+        contract.ENV_AUTH_ISSUER: issuer.issuer,
+        contract.ENV_AUTH_AUDIENCE: ",".join(issuer.audiences),
+        contract.ENV_AUTH_JWKS_URL: issuer.jwks_url,
+        contract.ENV_AUTH_ALGORITHM: issuer.algorithm,
+        contract.ENV_AUTH_USER_CLAIM: issuer.user_claim,
+        contract.ENV_AUTH_TENANT_CLAIM: issuer.tenant_claim,
+        contract.ENV_AUTH_SCOPES_CLAIM: issuer.scopes_claim,
+        contract.ENV_AUTH_SCOPE_NAMES: ",".join(
+            f"{name}={scope}" for name, scopes in issuer.scopes.items() for scope in scopes
+        ),
+        contract.ENV_AUTH_DEFAULT_SCOPES: ",".join(issuer.default_scopes),
+    }
+    return {name: value for name, value in values.items() if value}
 
 
 def _models(models: tuple[BedrockModel, ...]) -> Mapping[str, str]:

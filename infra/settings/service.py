@@ -53,6 +53,28 @@ class BedrockModel(Model):
     regions: tuple[str, ...] = ()
 
 
+# On port 443 alone: the network lets nothing else out of the API's pods.
+IssuerUrl = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(/[^\s?#]*)?$")]
+Claim = Annotated[str, Field(pattern=r"^[^\s,]+$")]
+Scope = Literal["read", "run", "admin"]
+
+
+class SignIn(Model):
+    """An OIDC issuer whose tokens the service takes, beside API keys of its own."""
+
+    issuer: IssuerUrl  # as the tokens' iss has it, letter by letter
+    audiences: Annotated[tuple[Claim, ...], Field(min_length=1)]
+    jwks_url: IssuerUrl | None = None  # else the issuer's discovery document names it
+    algorithm: Literal["RS256", "ES256"] = "RS256"
+    user_claim: Claim = "sub"
+    tenant_claim: Claim | None = None  # else all users are of one tenant
+    scopes_claim: Claim = "scope"
+    scopes: dict[Claim, tuple[Scope, ...]] = Field(
+        default_factory=dict[str, tuple[Scope, ...]]
+    )  # what the claim's values allow; by default read, run and admin are called so
+    default_scopes: tuple[Scope, ...] = ()  # what every token of the issuer allows
+
+
 class Service(Model):
     """The LangGraph service. Without an image the platform comes up and says what to do next."""
 
@@ -60,6 +82,7 @@ class Service(Model):
     api: Workload
     workers: Workers
     vertical: Vertical | None = None
+    sign_in: SignIn | None = None
     models: tuple[BedrockModel, ...] = ()
     environment: dict[str, str] = Field(
         default_factory=dict[str, str]

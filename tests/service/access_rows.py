@@ -39,7 +39,7 @@ OPEN = frozenset({"GET /health", "GET /ready", "GET /metrics", "GET /ok"})
 RUN: dict[str, Any] = {"assistant_id": "stepwise", "input": {"steps": []}}
 DELAYED = {"thread_id": "{delayed_thread_id}", "run_id": "{delayed_run_id}"}
 CRON: dict[str, Any] = {"assistant_id": "stepwise", "schedule": "0 0 1 1 *"}
-ITEM: dict[str, Any] = {"namespace": ["a"], "key": "k"}
+ITEM: dict[str, Any] = {"namespace": ["notes", "{item_key}"], "key": "{item_key}"}
 
 ROWS: dict[str, Row] = {
     # FastAPI's own
@@ -96,6 +96,7 @@ ROWS: dict[str, Row] = {
         "run", body={"id": 1, "method": "input.respond", "params": {"interrupt_id": "0" * 32, "response": 1}}
     ),
     "POST /threads/{thread_id}/stream/events": Row("read", body={"channels": ["lifecycle"]}, lasts=True),
+    "WEBSOCKET /threads/{thread_id}/stream/events": Row("read", status=101, lasts=True),
     "GET /threads/{thread_id}/stream": Row("read", lasts=True),
     # stateless runs
     "POST /runs/batch": _own("run", body=[RUN]),
@@ -112,11 +113,11 @@ ROWS: dict[str, Row] = {
     "PATCH /runs/crons/{cron_id}": Row("run", body={"enabled": False}),
     "DELETE /runs/crons/{cron_id}": Row("run", status=204),
     # store
-    "PUT /store/items": _own("run", status=204, body={**ITEM, "value": {}}),
-    "GET /store/items": _own("read", query={"namespace": "a", "key": "k"}),
+    "PUT /store/items": _own("run", status=204, body={**ITEM, "value": {"of": "another"}}),
+    "GET /store/items": _own("read", query={"namespace": "notes.{item_key}", "key": "{item_key}"}, finds="item_key"),
     "DELETE /store/items": _own("run", status=204, body=ITEM),
-    "POST /store/items/search": _own("read", body={}),
-    "POST /store/namespaces": _own("read", body={}),
+    "POST /store/items/search": _own("read", body={"limit": 1000}, finds="item_key"),
+    "POST /store/namespaces": _own("read", body={"limit": 1000}, finds="item_key"),
     # administrators
     "GET /admin/users/{user}/threads": Row(
         "admin", path={"user": "ada"}, query={"limit": "1000"}, others="tenant", finds="thread_id"

@@ -12,4 +12,4 @@ def statement(database_url: str, query: LiteralString, *values: object) -> list[
     """Its rows, if it gives any."""
     with psycopg.Connection[DictRow].connect(database_url, autocommit=True, row_factory=dict_row) as connection:
         cursor = connection.execute(query, values)
-        return cursor.fetchall() if cursor.description else []
+        return [] if cursor.description is None else cursor.fetchall()  # rows may have no columns

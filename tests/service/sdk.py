@@ -91,9 +91,9 @@ def held(folder: Path) -> Any:
 
 
 @asynccontextmanager
-async def followed(sdk: Sdk, assistant_id: str, thread_id: str | None = None) -> AsyncGenerator[Any]:
+async def followed(sdk: Sdk, assistant_id: str, thread_id: str | None = None, **options: Any) -> AsyncGenerator[Any]:
     """What either client's threads.stream() opens. The synchronous one blocks; the service has a thread of its own."""
-    opened = sdk.threads.stream(thread_id, assistant_id=assistant_id)
+    opened = sdk.threads.stream(thread_id, assistant_id=assistant_id, **options)
     if hasattr(opened, "__aenter__"):
         async with opened as thread:
             yield thread

@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import httpx
 from pydantic import SecretStr
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from app.settings import Settings
 from tests.issuer import AUDIENCE, Issuer, issuer
@@ -33,10 +35,11 @@ class Things:
     delayed_run_id: str
     assistant_id: str
     cron_id: str
+    item_key: str
 
     @classmethod
     def of_nobody(cls) -> Things:
-        return cls(*(str(uuid4()) for _ in range(7)))
+        return cls(*(str(uuid4()) for _ in range(8)))
 
     def filled(self, template: Any) -> Any:
         text = json.dumps(template)
@@ -65,6 +68,8 @@ class Access:
         for name, value in {**{name: f"{{{name}}}" for name in vars(things)}, **row.path}.items():
             path = path.replace(f"{{{name}}}", f"<{value}>")
         path = things.filled(path.replace("<", "").replace(">", ""))
+        if method == "WEBSOCKET":
+            return self._handshake(path, token)
         request = self.client.build_request(
             method,
             path,
@@ -79,6 +84,20 @@ class Access:
             answer.read()
         return answer
 
+    def _handshake(self, path: str, token: str | None) -> httpx.Response:
+        try:
+            with connect(f"ws{str(self.client.base_url).removeprefix('http')}{path}", additional_headers=bearer(token)):
+                return httpx.Response(101)
+        except InvalidStatus as refused:
+            answer = refused.response
+            return httpx.Response(
+                answer.status_code, headers=list(answer.headers.raw_items()), content=bytes(answer.body or b"")
+            )
+
+    def item(self, token: str, key: str) -> Any:
+        query = {"namespace": f"notes.{key}", "key": key}
+        return self.client.get("/store/items", params=query, headers=bearer(token)).json()
+
     def make(self, token: str) -> Things:
         headers = bearer(token)
         thread_id = self.client.post("/threads", json={}, headers=headers).json()["thread_id"]
@@ -90,6 +109,9 @@ class Access:
         checkpoint_id = state["checkpoint"]["checkpoint_id"]
         assistant = self.client.post("/assistants", json={"graph_id": "stepwise"}, headers=headers).json()
         cron = self.client.post("/runs/crons", json=CRON, headers=headers).json()
+        key = str(uuid4())
+        item = {"namespace": ["notes", key], "key": key, "value": {"of": "the owner"}}
+        self.client.put("/store/items", json=item, headers=headers).raise_for_status()
         return Things(
             thread_id=thread_id,
             run_id=ended,
@@ -98,6 +120,7 @@ class Access:
             delayed_run_id=delayed["run_id"],
             assistant_id=assistant["assistant_id"],
             cron_id=cron["cron_id"],
+            item_key=key,
         )
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from app import contract
 from app.security.limit_settings import LimitSettings
+from app.security.sign_in_settings import SignInSettings
 from infra.kubernetes import custom_metrics, shutdown
 from infra.kubernetes.service_environment import MAY_NOT_SET
+from infra.settings.service import SignIn
 from tests.environments import graph_of, pod_of, settings_of
 
 ENVIRONMENT = {value for name, value in vars(contract).items() if name.startswith("ENV_")}
@@ -58,6 +60,29 @@ def test_every_variable_the_service_reads_is_set_for_it_or_may_be_set_for_it(sta
         contract.ENV_WEBHOOK_PRIVATE_HOSTS,  # the network policies let nothing out to them
     }
     assert MAY_NOT_SET - in_pods <= left_alone
+
+
+def test_the_issuer_of_the_settings_is_the_one_whose_tokens_the_service_takes() -> None:
+    issuer = {
+        "issuer": "https://id.example.com/realms/agents",
+        "audiences": ["agents", "agents-cli"],
+        "jwksUrl": "https://keys.example.com/jwks.json",
+        "algorithm": "ES256",
+        "userClaim": "email",
+        "tenantClaim": "org.id",
+        "scopesClaim": "realm_access.roles",
+        "scopes": {"agent-user": ["read", "run"], "ops": ["admin"]},
+        "defaultScopes": ["read"],
+    }
+    assert set(issuer) == {field.alias for field in SignIn.model_fields.values()}
+    [container] = pod_of(graph_of("dev", {"service.signIn": issuer}), "agent-api")["containers"]
+    given = {row["name"]: row["value"] for row in container["env"] if row["name"].startswith("AGENT_AUTH_")}
+    read = SignInSettings(auth="on", **{name.removeprefix("AGENT_").lower(): value for name, value in given.items()})
+    assert (read.auth_issuer, read.auth_audience) == (issuer["issuer"], ("agents", "agents-cli"))
+    assert (read.auth_jwks_url, read.auth_algorithm) == (issuer["jwksUrl"], "ES256")
+    assert (read.auth_user_claim, read.auth_tenant_claim) == ("email", "org.id")
+    assert (read.auth_scopes_claim, read.auth_default_scopes) == ("realm_access.roles", ("read",))
+    assert read.auth_scope_names == ("agent-user=read", "agent-user=run", "ops=admin")
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -27,7 +27,7 @@ def library() -> Generator[tuple[logging.Logger, Callable[[], dict[str, Any]]]]:
     written = StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonFormatter())
-    logger = logging.getLogger("some.library")
+    logger = logging.getLogger("some.dependency")
     logger.addHandler(handler)
     yield logger, lambda: json.loads(written.getvalue())
     logger.removeHandler(handler)
@@ -72,7 +72,7 @@ def test_a_message_that_was_put_together_is_withheld_and_its_place_is_named(
     assert WORDS not in json.dumps(line())
     assert line()["event"] == WITHHELD
     assert line()["at"].endswith(say.__name__)
-    assert (line()["level"], line()["logger"]) == ("WARNING", "some.library")
+    assert (line()["level"], line()["logger"]) == ("WARNING", "some.dependency")
 
 
 def test_an_exception_is_its_type_and_its_place(library: Library) -> None:
@@ -99,7 +99,7 @@ def test_our_own_messages_have_their_arguments(library: Library) -> None:
     logger, line = library
     logger.name = "app.x"
     logger.warning("wake-ups go through %s again", "valkey")
-    logger.name = "some.library"
+    logger.name = "some.dependency"
     assert line()["event"] == "wake-ups go through valkey again"
 
 

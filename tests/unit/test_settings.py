@@ -13,6 +13,8 @@ from infra.problems import SettingsError
 from infra.settings import load
 from tests.environments import REMOVED, config_of, settings_of
 
+SIGN_IN = {"issuer": "https://id.example.com", "audiences": ["agents"]}
+
 
 def refusal(stack: str, changes: dict[str, Any]) -> str:
     with pytest.raises(SettingsError) as refused:
@@ -75,6 +77,11 @@ BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dev", {"service.environment": {"AGENT_PORT": "1"}}, ["service.environment.AGENT_PORT", "the platform sets or needs it"]),
     ("dev", {"service.environment": {"OPENAI_API_KEY": "x"}}, ["service.environment.OPENAI_API_KEY=(not shown)", "secrets.mounted"]),
     ("dev", {"service.environment": {"agent-port": "1"}}, ["service.environment.agent-port", "no name of a variable"]),
+    ("dev", {"service.signIn": {"issuer": "http://id.example.com", "audiences": ["agents"]}}, ["service.signIn.issuer='http://id.example.com'", "^https://"]),
+    ("dev", {"service.signIn": {"issuer": "https://id.example.com:8443", "audiences": ["agents"]}}, ["service.signIn.issuer", "^https://"]),
+    ("dev", {"service.signIn": {"issuer": "https://id.example.com", "audiences": []}}, ["service.signIn.audiences", "at least 1 item"]),
+    ("dev", {"service.signIn": {"issuer": "https://id.example.com", "audiences": ["a,b"]}}, ["service.signIn.audiences.0='a,b'"]),
+    ("dev", {"service.signIn": SIGN_IN, "service.environment": {"AGENT_AUTH_AUDIENCE": "b"}}, ["service.environment.AGENT_AUTH_AUDIENCE", "service.signIn sets it"]),
     ("dev", {"database.pooler": {"replicas": 1}}, ["database.pooler.replicas=1", "greater than or equal to 2"]),
     ("dev", {"database.pooler": {"poolSize": 200}}, ["database.pooler.poolSize=200", "max_connections=405"]),
     ("dev", {"database.pooler": {"maxClientConnections": 10}}, ["database.pooler.maxClientConnections=10", "3 poolers take"]),

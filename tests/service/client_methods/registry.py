@@ -6,16 +6,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import pytest
 from langgraph_sdk import __version__ as sdk_version
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk._async.stream import AsyncThreadStream
 from langgraph_sdk._sync.stream import SyncThreadStream
-from langgraph_sdk.errors import APIStatusError
 
-from app.api.not_supported import NOT_SUPPORTED
 from tests.service.sdk import Sdk
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "client-methods.md"
@@ -30,11 +27,10 @@ Proof = Callable[[Sdk], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Row:
-    """A method, how its call is proven, and the subject of NOT_SUPPORTED that it belongs to, if to one."""
+    """A method, and how its call is proven."""
 
     method: str
     proof: Proof
-    not_supported: str | None = None
 
 
 ROWS: dict[str, Row] = {}
@@ -49,19 +45,6 @@ def works(method: str) -> Callable[[Proof], Proof]:
         return proof
 
     return register
-
-
-def not_supported(method: str, subject: str, *positional: Any, **arguments: Any) -> None:
-    """It is answered with 501 and the reason."""
-
-    async def refused(sdk: Sdk) -> None:
-        resource, _, name = method.partition(".")
-        with pytest.raises(APIStatusError) as raised:
-            await getattr(getattr(sdk, resource), name)(*positional, **arguments)
-        assert raised.value.status_code == 501
-        assert NOT_SUPPORTED[subject] in str(raised.value)
-
-    ROWS[method] = Row(method, refused, subject)
 
 
 def sdk_methods() -> dict[str, set[str]]:
@@ -92,13 +75,11 @@ def page(rows: Mapping[str, Row]) -> str:
         f"<!-- Made by {COMMAND}; a test compares it, and calls every method. -->",
         "",
         f"Every public method of the clients of langgraph-sdk {sdk_version}, asynchronous and synchronous. Each that works is called by",
-        "a test over HTTP; each that does not is answered with 501 and the reason.",
+        'a test over HTTP; thread streams also by WebSocket (`transport="websocket"`).',
         "",
         "| method | here |",
         "|---|---|",
     ]
     for method in sorted(sdk_methods()):
-        row = rows.get(method)
-        reason = NOT_SUPPORTED[row.not_supported] if row and row.not_supported else None
-        lines.append(f"| `{method}` | {f'not supported (501): {reason}' if reason else 'works'} |")
+        lines.append(f"| `{method}` | {'works' if method in rows else 'missing'} |")
     return "\n".join([*lines, ""])
