@@ -113,7 +113,7 @@ ROWS: dict[str, Row] = {
     "PATCH /runs/crons/{cron_id}": Row("run", body={"enabled": False}),
     "DELETE /runs/crons/{cron_id}": Row("run", status=204),
     # store
-    "PUT /store/items": _own("run", status=204, body={**ITEM, "value": {"of": "another"}}),
+    "PUT /store/items": _own("run", status=204, body={"namespace": ["a"], "key": "k", "value": {}}),
     "GET /store/items": _own("read", query={"namespace": "notes.{item_key}", "key": "{item_key}"}, finds="item_key"),
     "DELETE /store/items": _own("run", status=204, body=ITEM),
     "POST /store/items/search": _own("read", body={"limit": 1000}, finds="item_key"),
