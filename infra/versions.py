@@ -94,6 +94,9 @@ PROMETHEUS_CHARTS = "https://prometheus-community.github.io/helm-charts"
 # The chart that the Go module k8s.io/autoscaler/vertical-pod-autoscaler carries in its version 1.7.1.
 VERTICAL_AUTOSCALER = Pin("vertical-pod-autoscaler", "0.9.0", "Go module vertical-pod-autoscaler v1.7.1, charts/")
 
+# Fluent Bit 5.0.6.
+FLUENT_BIT = Pin("fluent-bit", "0.57.6", "github: state of a running cluster as its owners note it, 2026-09")
+
 CHARTS = {
     "karpenter": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter"),
     "karpenter-crd": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter-crd"),
@@ -101,6 +104,7 @@ CHARTS = {
     "prometheus-operator-crds": (PROMETHEUS_CRDS, PROMETHEUS_CHARTS),
     "prometheus-adapter": (PROMETHEUS_ADAPTER, PROMETHEUS_CHARTS),
     "vertical-pod-autoscaler": (VERTICAL_AUTOSCALER, "https://kubernetes.github.io/autoscaler"),
+    "fluent-bit": (FLUENT_BIT, "https://fluent.github.io/helm-charts"),
     "aws-load-balancer-controller": (LOAD_BALANCER_CONTROLLER, "https://aws.github.io/eks-charts"),
 }
 

@@ -35,6 +35,7 @@ from infra.kubernetes.autoscaling import Scaling
 from infra.kubernetes.jobs import DatabaseJobs, Stores
 from infra.kubernetes.labels import MONITORING
 from infra.kubernetes.load_balancer_controller import LoadBalancerController, ServiceTargets
+from infra.kubernetes.log_shipper import LogShipper
 from infra.kubernetes.monitoring import Monitoring
 from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, PGBOUNCER, PlatformNamespaces, ServiceNamespace
 from infra.kubernetes.network_policy import NetworkPolicies
@@ -63,6 +64,7 @@ class Foundation:
     secrets: Secrets
     storage: Storage
     workloads: WorkloadRoles
+    pod_logs: aws.cloudwatch.LogGroup
     alerts: AlertTopic
     topics: Topics
     load_balancer: LoadBalancer
@@ -89,7 +91,7 @@ def build_aws(settings: Settings) -> Foundation:
     storage = Storage("storage", settings, keys, opts)
     secrets = Secrets("secrets", settings, keys, opts)
     pods = f"/{settings.name}/pods"
-    log_group("pod-logs", pods, settings, keys.logs, settings.cluster.log_retention_days, opts)
+    pod_logs = log_group("pod-logs", pods, settings, keys.logs, settings.cluster.log_retention_days, opts)
     alerts = AlertTopic("alerts", settings, keys, opts)
     heartbeat = Heartbeat("heartbeat", settings, keys, alerts.arn, opts)
     topics = Topics(alerts.arn, heartbeat.arn, keys.alerts)
@@ -113,6 +115,7 @@ def build_aws(settings: Settings) -> Foundation:
         workloads=WorkloadRoles(
             "workloads", settings, cluster, database, caches, storage, secrets, balancer, topics, opts
         ),
+        pod_logs=pod_logs,
         alerts=alerts,
         topics=topics,
         load_balancer=balancer,
@@ -189,6 +192,8 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     namespace = ServiceNamespace("agent", settings, part_of_cluster(*foundation.nodes.ready))
     # By calls of its own: with monitoring's namespace go its claims, and with them disks that the cluster would leave.
     platform = PlatformNamespaces("platform", settings, inside(*foundation.nodes.ready))
+    ships = foundation.workloads.roles["log-shipper"].association
+    LogShipper("log-shipper", settings, foundation.pod_logs.name, inside(platform, ships, foundation.pod_logs))
     monitoring = _monitoring(settings, foundation, inside(platform))
     adapter = MetricsAdapter("metrics-adapter", settings, inside(monitoring.release))
     scaled_by: list[pulumi.Resource] = [adapter.release]

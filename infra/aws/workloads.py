@@ -17,7 +17,7 @@ from infra.aws.load_balancer import LoadBalancer
 from infra.aws.secrets import DATABASE_ROLES, POOLER_USERS, Secrets
 from infra.aws.storage import Storage
 from infra.component import Component
-from infra.kubernetes import alertmanager, grafana, load_balancer_controller
+from infra.kubernetes import alertmanager, grafana, load_balancer_controller, log_shipper
 from infra.kubernetes.labels import HOST_AGENTS, MONITORING
 from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, PGBOUNCER, SERVICE_ACCOUNT
 from infra.settings import Settings
@@ -106,7 +106,7 @@ def workloads(
             load_balancer_controller.SERVICE_ACCOUNT,
             {"targets": _targets(load_balancer)},
         ),
-        Workload("log-shipper", HOST_AGENTS, "fluent-bit", {"logs": _log_shipper(settings)}),
+        Workload("log-shipper", HOST_AGENTS, log_shipper.SERVICE_ACCOUNT, {"logs": _log_shipper(settings)}),
         Workload("alertmanager", MONITORING, alertmanager.SERVICE_ACCOUNT, {"topics": _publishes(topics)}),
         Workload(
             "database-exporter",

@@ -31,6 +31,8 @@ IMAGES: dict[str, dict[str, str]] = {
         "admissionController.image.repository": f"{_VERTICAL}/vpa-admission-controller",
         "admissionController.certGen.image.repository": "registry.k8s.io/ingress-nginx/kube-webhook-certgen",
     },
+    # By itself the chart names cr.fluentbit.io, which ECR does not pull from; Docker Hub has the same images.
+    "fluent-bit": {"image.repository": "docker.io/fluent/fluent-bit"},
     "kube-prometheus-stack": {
         "prometheusOperator.image.registry": "quay.io",
         "prometheusOperator.prometheusConfigReloader.image.registry": "quay.io",

@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.aws import node_provisioning
-from infra.kubernetes.labels import COMPONENT, MONITORING, NAME, PGBOUNCER_LABELS, ROLLOUTS, SERVICE_LABELS
+from infra.kubernetes.labels import COMPONENT, HOST_AGENTS, MONITORING, NAME, PGBOUNCER_LABELS, ROLLOUTS, SERVICE_LABELS
 from infra.settings import Settings
 
 GROUP = "monitoring.coreos.com/v1"
@@ -24,6 +24,7 @@ class Scraped:
     namespace: str
     labels: dict[str, str]
     port: str
+    path: str = "/metrics"
     pod_labels: Sequence[str] = ()  # copied to every series
 
 
@@ -32,9 +33,10 @@ def scraped(settings: Settings) -> list[Scraped]:
     home = settings.service.namespace
     # Argo's label tells canary and stable apart; pods of a Deployment do not have it.
     rows = [
-        Scraped("agent", home, SERVICE_LABELS, "metrics", (COMPONENT, "rollouts-pod-template-hash")),
+        Scraped("agent", home, SERVICE_LABELS, "metrics", pod_labels=(COMPONENT, "rollouts-pod-template-hash")),
         # Ports: the charts' templates (karpenter charts/karpenter, argo-helm charts/argo-rollouts).
         Scraped("karpenter", node_provisioning.NAMESPACE, {NAME: "karpenter"}, "http-metrics"),
+        Scraped("fluent-bit", HOST_AGENTS, {NAME: "fluent-bit"}, "http", "/api/v2/metrics/prometheus"),
     ]
     if settings.database.pooler:
         rows.append(Scraped("pgbouncer", home, PGBOUNCER_LABELS, "metrics"))
@@ -54,7 +56,7 @@ def pod_monitor(prefix: str, row: Scraped, opts: pulumi.ResourceOptions) -> kube
             "namespaceSelector": {"matchNames": [row.namespace]},
             "selector": {"matchLabels": row.labels},
             "podTargetLabels": list(row.pod_labels),
-            "podMetricsEndpoints": [{"port": row.port}],
+            "podMetricsEndpoints": [{"port": row.port, "path": row.path}],
             "jobLabel": NAME,
         },
         opts=opts,

@@ -4,7 +4,7 @@ kube-prometheus-stack: prometheus-community/helm-charts charts/kube-prometheus-s
 6e36075 (2025: the newest that could be read; 88.5.3's own could not, so a key that went since is found by `helm` alone).
 grafana: grafana-community/helm-charts charts/grafana/values.yaml at 0396812 (2026). kube-state-metrics and
 prometheus-node-exporter: charts/<name>/values.yaml of prometheus-community/helm-charts at 0027117 and 0193199.
-prometheus-adapter: the same repository at 4e2b8db.
+prometheus-adapter: the same repository at 4e2b8db. fluent-bit: fluent/helm-charts charts/fluent-bit/values.yaml at 011820b.
 aws-load-balancer-controller: kubernetes-sigs/aws-load-balancer-controller helm/<name>/values.yaml at 0079377 (2.6); the two
 of webhooks came later, as public Terraform that sets them shows. Charts that a Go module ships are rendered instead (tests/cluster/test_charts.py).
 """
@@ -20,6 +20,13 @@ BUDGET = {"podDisruptionBudget": {"enabled": None, "minAvailable": None, "unheal
 
 KEYS: dict[str, dict[str, Any]] = {
     "prometheus-operator-crds": {},
+    "fluent-bit": {
+        "image": {"repository": None},
+        "serviceAccount": {"name": None},
+        "testFramework": ENABLED,
+        **dict.fromkeys(("tolerations", "priorityClassName", "resources")),
+        "config": {"inputs": None, "filters": None, "outputs": None},
+    },
     "prometheus-adapter": {
         **PLACED,
         "image": {"repository": None},

@@ -25,7 +25,13 @@ from infra.versions import (
 from tests.environments import settings_of
 
 # Their sources name no Kubernetes minor.
-UNSEEN = {"kube-prometheus-stack", "prometheus-operator-crds", "prometheus-adapter", "vertical-pod-autoscaler"}
+UNSEEN = {
+    "fluent-bit",
+    "kube-prometheus-stack",
+    "prometheus-operator-crds",
+    "prometheus-adapter",
+    "vertical-pod-autoscaler",
+}
 END = date(2027, 8, 2)  # of EKS 1.36's standard support
 
 
