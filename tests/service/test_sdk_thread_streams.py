@@ -10,8 +10,9 @@ import httpx
 import pytest
 from langgraph_sdk import get_client
 
+from tests.service.processes import Services
 from tests.service.projects.conversation.conversation import ANSWER
-from tests.service.sdk import Sdk, each, followed, new_thread, now
+from tests.service.sdk import CONVERSATION, Sdk, each, followed, new_thread, now
 from tests.service.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -123,20 +124,27 @@ async def test_a_run_that_fails_fails_the_output(client: Sdk) -> None:
             await thread.output
 
 
+async def _values_after(since: int, url: str, thread_id: str, last: int) -> list[int]:
+    """The numbers of the events of `values` that a subscription shows, up to the last."""
+    ids: list[int] = []
+    body: dict[str, Any] = {"channels": ["values"], "namespaces": [[]], "since": since}
+    async with (
+        httpx.AsyncClient(base_url=url) as http,
+        http.stream("POST", f"/threads/{thread_id}/stream/events", json=body) as answer,
+    ):
+        async for line in answer.aiter_lines():
+            ids += [int(line.removeprefix("id: "))] if line.startswith("id: ") else []
+            if last in ids:
+                break
+    return ids
+
+
 async def test_only_what_was_subscribed_to_is_sent_after_the_number_given(conversation_url: str, client: Sdk) -> None:
     async with followed(client, "steps") as thread:
         await thread.run.start(input=STEPS)
         events = await _events(thread)
         values = [event["seq"] for event in events if event["method"] == "values"]
-        body: dict[str, Any] = {"channels": ["values"], "namespaces": [[]], "since": values[1]}
-        url = f"{conversation_url}/threads/{thread.thread_id}/stream/events"
-        ids: list[int] = []
-        async with httpx.AsyncClient() as http, http.stream("POST", url, json=body) as answer:
-            async for line in answer.aiter_lines():
-                ids += [int(line.removeprefix("id: "))] if line.startswith("id: ") else []
-                if ids == values[2:]:
-                    break
-    assert ids == values[2:]
+        assert await _values_after(values[1], conversation_url, thread.thread_id, values[-1]) == values[2:]
 
 
 @pytest.mark.parametrize(
@@ -196,3 +204,28 @@ async def test_a_joined_thread_tells_of_changes_by_hand(client: Sdk) -> None:
     await client.threads.update_state(thread_id, {"steps": ["by hand"]}, as_node="last")
     [part] = await joined
     assert part.data["state"]["values"]["steps"] == [*WALKED, "by hand"]
+
+
+async def test_what_one_process_executes_is_followed_in_another_and_taken_up_again_in_the_first(
+    services: Services, database_url: str
+) -> None:
+    """A thread's stream asks nobody who executes: a load balancer may send each of its requests elsewhere."""
+    shared = {"config": CONVERSATION, "database_url": database_url}
+    api, worker = (services.start(role, role=role, **shared) for role in ("api", "all"))
+    here: Sdk
+    there: Sdk
+    async with get_client(url=api.url, api_key=None) as here, get_client(url=worker.url, api_key=None) as there:
+        thread_id = await new_thread(here)
+        joined = asyncio.create_task(_joined(here, thread_id, "run_done"))
+        await asyncio.sleep(0.2)  # nothing tells that the stream is open
+        run = await here.runs.create(thread_id, "steps", input=STEPS, stream_mode="updates")
+        parts = await joined
+        assert [part.event for part in parts] == ["metadata", *["updates"] * 3, "metadata"]
+        assert parts[-1].data["run_id"] == run["run_id"]
+        again = await _joined(there, thread_id, "run_done", last_event_id=parts[1].id)
+        assert [(part.id, part.data) for part in again] == [(part.id, part.data) for part in parts[2:]]
+
+        async with followed(here, "steps", thread_id) as thread:
+            await thread.run.start(input=STEPS)
+            values = [event["seq"] for event in await _events(thread) if event["method"] == "values"]
+        assert await _values_after(values[0], worker.url, thread_id, values[-1]) == values[1:]

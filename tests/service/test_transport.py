@@ -72,10 +72,11 @@ def test_a_process_that_drains_takes_no_work_answers_reads_and_closes_connection
         service.process.send_signal(signal.SIGTERM)
         eventually_sync(lambda: client.get("/ready").status_code == 503)
 
-        refused = client.post("/threads/other/runs", json=body)
-        assert refused.status_code == 503
-        assert refused.headers["retry-after"]
-        assert refused.headers["connection"] == "close"
+        for path in ("/threads/other/runs", "/threads/other/runs/wait", "/runs/wait", "/threads/other/runs/stream"):
+            refused = client.post(path, json=body)
+            assert (path, refused.status_code, refused.json()["error"]["code"]) == (path, 503, "unavailable")
+            assert refused.headers["retry-after"]
+            assert refused.headers["connection"] == "close"
         read = client.get("/threads/t")
         assert (read.status_code, read.headers["connection"]) == (200, "close")
     release.touch()

@@ -97,17 +97,19 @@ async def test_a_user_who_is_erased_leaves_no_data_a_whole_audit_log_and_nobody_
     async with opened(settings.model_copy(update={"config": STEPWISE})) as (app, client):
         for user, thread_id in ((ANN, "anns-diary"), (BOB, "bobs")):
             await client.post(f"/threads/{thread_id}/runs/wait", json=a_run(), headers=user)
+            item = {"namespace": ["notes"], "key": thread_id, "value": {"of": thread_id}}
+            await client.put("/store/items", json=item, headers=user)
         await client.post("/runs/wait", json=a_run(), headers=ANN)
 
         exported = (await client.get("/admin/users/ann/export", headers=ROOT)).json()
-        assert {item["table"] for item in exported} >= {"threads", "runs", "states", "audit_subjects"}
+        assert {item["table"] for item in exported} >= {"threads", "runs", "states", "store_items", "audit_subjects"}
         assert "anns-diary" in json.dumps(exported)
         assert "mine" in json.dumps([item for item in exported if item["table"] == "states"])
         assert "bob" not in json.dumps(exported)
         assert "salt" not in json.dumps(exported)
 
         erased = (await client.delete("/admin/users/ann", headers=ROOT)).json()
-        assert (erased["threads"], erased["audit_subjects"]) == (2, 1)
+        assert (erased["threads"], erased["store_items"], erased["audit_subjects"]) == (2, 1, 1)
         assert (await client.get("/admin/users/ann/export", headers=ROOT)).json() == []
         assert await left(client, BOB) == [{"bobs"}]
 
@@ -115,8 +117,10 @@ async def test_a_user_who_is_erased_leaves_no_data_a_whole_audit_log_and_nobody_
             for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "runs", "threads"):
                 cursor = await connection.execute(f"SELECT * FROM {table} WHERE thread_id <> 'bobs'")  # noqa: S608  constants
                 assert await cursor.fetchall() == []
+        kept = (await client.post("/store/items/search", json={}, headers=BOB)).json()["items"]
+        assert [item["key"] for item in kept] == ["bobs"]
         log = await rows(app)
-        assert {row["action"] for row in log} == {"run", "export", "delete", "read"}
+        assert {row["action"] for row in log} == {"run", "change", "export", "delete", "read"}
         assert not [row for row in log if "ann" in str(row)]
     assert verified(settings, folder)[0] == 0
 

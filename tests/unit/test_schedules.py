@@ -71,6 +71,10 @@ def test_around_every_change_of_the_clock_each_time_comes_once_and_none_is_misse
     listed = ",".join(map(str, sorted(hours)))
     fixed = by_the_rules({minute}, hours, zone, since, until, fixed=True)
     assert times(f"{minute} {listed} * * *", zone, since, until) == fixed
+    late = data.draw(st.datetimes(since.replace(tzinfo=None), change.replace(tzinfo=None) + timedelta(hours=3)), "late")
+    # What fires late, as after all processes were killed, neither repeats a time nor leaves the next one out.
+    upcoming = [at for at in fixed if at > late.replace(tzinfo=UTC)]
+    assert not upcoming or next_time(f"{minute} {listed} * * *", zone, late.replace(tzinfo=UTC)) == upcoming[0]
     any_hour = by_the_rules({minute}, set(range(24)), zone, since, until, fixed=False)
     assert times(f"{minute} * * * *", zone, since, until) == any_hour
     any_minute = by_the_rules(set(range(0, 60, 15)), hours, zone, since, until, fixed=False)
