@@ -17,7 +17,7 @@ from app.runtime.database import Pool
 from app.runtime.run import CancelAction
 from app.runtime.signals import Signals
 from app.runtime.topics import WORK, changed
-from app.tables import runs
+from app.tables import run_claims
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class LeaseKeeper:
         async with self._pool.connection() as connection:
             asked_at = asyncio.get_running_loop().time()
             asked = dict(self._held())
-            kept: Mapping[UUID, CancelAction | None] = await runs.renew(connection, asked, LEASE_SECONDS)
+            kept: Mapping[UUID, CancelAction | None] = await run_claims.renew(connection, asked, LEASE_SECONDS)
         held = self._held()
         for run_id, fence in asked.items():
             if held.get(run_id) != fence:
@@ -127,8 +127,8 @@ class Reaper:
 
     async def reap(self) -> None:
         async with self._pool.connection() as connection:
-            orphans = await runs.reap(connection)
-            dead = await runs.give_up(connection, MOST_FAILURES, GIVEN_UP)
+            orphans = await run_claims.reap(connection)
+            dead = await run_claims.give_up(connection, MOST_FAILURES, GIVEN_UP)
         if orphans:
             log.warning("runs of a lost worker", extra={"fields": {"runs": [str(run_id) for run_id, _ in orphans]}})
             self._signals.publish(WORK)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from uuid import UUID
 
-import orjson
 from psycopg.errors import UniqueViolation
 
 from app.observability.tracing import current_traceparent
 from app.runtime.database import Pool
+from app.runtime.idempotency import accepted_before, digest_of
 from app.runtime.leases import LEASE_SECONDS
 from app.runtime.problems import (
-    KeyReused,
-    NothingToAnswer,
     QueueFull,
     RunEnded,
     RunNotEnded,
@@ -26,9 +23,9 @@ from app.runtime.problems import (
     Unavailable,
     UnknownRun,
     UnknownThread,
-    WrongGraph,
 )
 from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run
+from app.runtime.run_refusals import refuse_answer_to_nothing, refuse_other_graph, refuse_second_answer
 from app.runtime.signals import Signals
 from app.runtime.thread_streams import ThreadWatch
 from app.runtime.topics import ATTENTION, WORK, changed
@@ -39,7 +36,6 @@ from app.security.caller import Caller
 from app.security.run_quota import RunQuota
 from app.tables import runs, threads
 from app.tables.runs import Connection
-from app.tables.threads import Thread
 
 RETRY_SECONDS = 2
 
@@ -127,7 +123,7 @@ class RunQueue:
         return accepted
 
     async def _accept(self, new: NewRun) -> Accepted:
-        digest = _digest(new) if new.idempotency_key else b""
+        digest = digest_of(new)
         worker = self._worker if not new.after_seconds else None
         reserved = worker.reserve() if worker else None
         asked_at = asyncio.get_running_loop().time()
@@ -135,20 +131,18 @@ class RunQueue:
         cancelled = _Cancelled()
         try:
             async with self._pool.connection() as connection:
-                if new.idempotency_key:
-                    known = await _known(connection, new, digest)
-                    if known:
-                        return known
+                if known := await accepted_before(connection, new, digest):
+                    return Accepted(known, new=False)
                 if reserved is None:
                     await self._refuse_overload(connection)
                 try:
                     accepted = await self._insert(connection, new, digest, reserved, cancelled)
                 except UniqueViolation:
                     # The same key at the same moment, in another process.
-                    known = await _known(connection, new, digest)
+                    known = await accepted_before(connection, new, digest)
                     if known is None:
                         raise
-                    return known
+                    return Accepted(known, new=False)
             if not accepted.new:
                 return accepted
             run = accepted.run
@@ -242,7 +236,7 @@ class RunQueue:
         """The new run, or the one that was accepted with its key while this waited for the thread."""
         if new.create_thread:
             if new.request.is_resume:
-                await _refuse_answer_to_nothing(connection, new)
+                await refuse_answer_to_nothing(connection, new)
             else:
                 run = await runs.insert_with_thread(connection, new, digest, worker, LEASE_SECONDS)
                 if run:
@@ -253,13 +247,13 @@ class RunQueue:
                 if new.create_thread and not await runs.has_room(connection, new):
                     raise self._quota.reached()
                 raise UnknownThread(f"thread_id={new.thread_id!r}: no such thread.", field="thread_id")
-            known = await _known(connection, new, digest)
+            known = await accepted_before(connection, new, digest)
             if known:  # before anything refuses the run, or stops it, as another one on its thread
-                return known
-            _refuse_other_graph(thread, new)
+                return Accepted(known, new=False)
+            refuse_other_graph(thread, new)
             others = await runs.unended(connection, new.thread_id)
             if new.request.is_resume:
-                _refuse_second_answer(thread, others, new)
+                refuse_second_answer(thread, others, new)
             if others and new.strategy == "reject":
                 raise ThreadBusy(
                     "Another run is writing to this thread. Wait for its answer, or choose another multitask_strategy.",
@@ -305,69 +299,3 @@ async def _stop(connection: Connection, others: Sequence[Run], action: CancelAct
     else:
         await runs.cancel_pending(connection, pending)
     await runs.ask_to_cancel(connection, running, action)
-
-
-async def _known(connection: Connection, new: NewRun, digest: bytes) -> Accepted | None:
-    if new.idempotency_key is None:
-        return None
-    found = await runs.accepted_before(connection, new.caller, new.idempotency_key)
-    if found is None:
-        return None
-    run, first_digest = found
-    if first_digest != digest:
-        raise KeyReused(
-            f"Idempotency-Key {new.idempotency_key!r} belongs to another request (run {run.run_id}). Use a new key.",
-            field="Idempotency-Key",
-        )
-    return Accepted(run, new=False)
-
-
-async def _refuse_answer_to_nothing(connection: Connection, new: NewRun) -> None:
-    if await threads.get(connection, new.caller, new.thread_id) is None:
-        raise NothingToAnswer(
-            f"command.resume: thread {new.thread_id} does not exist, so nothing waits there for an answer.",
-            field="command.resume",
-        )
-
-
-def _refuse_other_graph(thread: Thread, new: NewRun) -> None:
-    if thread.graph_id and thread.graph_id != new.graph_id:
-        raise WrongGraph(
-            f"graph={new.graph_id!r}: thread {new.thread_id} belongs to graph {thread.graph_id!r}."
-            " Leave graph out, or use another thread_id.",
-            field="graph",
-        )
-
-
-def _refuse_second_answer(thread: Thread, others: Sequence[Run], new: NewRun) -> None:
-    """A question takes one answer: the first that is accepted."""
-    if thread.status != "interrupted" or not thread.interrupts or others:
-        raise NothingToAnswer(
-            f"command.resume: no question of thread {new.thread_id} waits for an answer"
-            " (it was answered already, or never asked).",
-            field="command.resume",
-        )
-    if new.request.answers_by_id:
-        unknown = sorted(new.request.answer.keys() - set(thread.interrupts))
-        if unknown:
-            raise NothingToAnswer(
-                f"command.resume: no question {unknown[0]!r} waits on thread {new.thread_id}."
-                f" Waiting: {', '.join(thread.interrupts)}.",
-                field="command.resume",
-            )
-
-
-def _digest(new: NewRun) -> bytes:
-    """Of all that makes two requests the same, for the idempotency key."""
-    parts = [
-        new.graph_id,
-        new.assistant_id,
-        new.strategy,
-        new.priority,
-        new.metadata,
-        new.webhook,
-        new.after_seconds,
-        new.thread_ttl_seconds,
-        None if new.thread_made_up else new.thread_id,
-    ]
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS) + new.request.encoded()).digest()

@@ -26,7 +26,7 @@ from app.runtime.problems import LeaseLost
 from app.runtime.run import Claim, Outcome
 from app.runtime.stream_parts import to_json
 from app.runtime.streaming import EventLog, LiveRun
-from app.tables import runs, webhooks
+from app.tables import run_claims, webhooks
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class RunTask:
     @property
     def is_suspect(self) -> bool:
         """Whether it may be what ended its last workers."""
-        return self.claim.failures >= runs.SUSPECT and not self._got_on
+        return self.claim.failures >= run_claims.SUSPECT and not self._got_on
 
     def request_drain(self) -> None:
         """The graph stops after its present step."""
@@ -207,20 +207,20 @@ class RunTask:
     async def _finish(self, outcome: Outcome) -> bool:
         async with self._parts.pool.connection() as connection:
             if not self.claim.has_webhook:
-                return await runs.finish(connection, self.claim, outcome)
+                return await run_claims.finish(connection, self.claim, outcome)
             async with connection.transaction():
-                finished = await runs.finish(connection, self.claim, outcome)
+                finished = await run_claims.finish(connection, self.claim, outcome)
                 await webhooks.add_state(connection, self.claim.run_id, to_json(outcome.values))
                 return finished
 
     async def _release(self, *, failed: bool, after_seconds: float = 0) -> bool:
         async with self._parts.pool.connection() as connection:
-            return await runs.release(connection, self.claim, failed=failed, after_seconds=after_seconds)
+            return await run_claims.release(connection, self.claim, failed=failed, after_seconds=after_seconds)
 
     async def _take_back(self) -> bool:
         await self._parts.saver.forget_run(self.claim.thread_id, str(self.claim.run_id))
         async with self._parts.pool.connection() as connection:
-            return await runs.take_back(connection, self.claim)
+            return await run_claims.take_back(connection, self.claim)
 
     def _note(self, outcome: Outcome | None, seconds: float, span: Span) -> None:
         status = outcome.status if outcome else "passed on"

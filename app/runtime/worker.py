@@ -20,7 +20,7 @@ from app.runtime.run_task import Parts, RunTask, Stop
 from app.runtime.signals import Signals
 from app.runtime.streaming import EventLog
 from app.runtime.topics import ATTENTION, WORK, changed
-from app.tables import runs
+from app.tables import run_claims
 
 log = logging.getLogger(__name__)
 
@@ -140,8 +140,8 @@ class Worker:
         try:
             async with self._parts.pool.connection() as connection:
                 if self._may_take_a_suspect():
-                    claims += await runs.claim(connection, self.id, 1, LEASE_SECONDS, suspects=True)
-                claims += await runs.claim(connection, self.id, wanted - len(claims), LEASE_SECONDS)
+                    claims += await run_claims.claim(connection, self.id, 1, LEASE_SECONDS, suspects=True)
+                claims += await run_claims.claim(connection, self.id, wanted - len(claims), LEASE_SECONDS)
             self._caught_up = len(claims) < wanted
         except UniqueViolation:
             self._free_slot.set()  # another process was quicker on a thread: look again at once

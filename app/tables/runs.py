@@ -1,4 +1,4 @@
-"""The runs table: acceptance, claims, leases and ends. The database's clock is the only one."""
+"""The runs table: acceptance, look-ups, cancellation. What workers hold is in run_claims. The database's clock is the only one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run
+from app.runtime.run import HANDICAP_SECONDS, CancelAction, NewRun, Run
 from app.security.caller import OWNED, Caller
 
 Connection = AsyncConnection[DictRow]
@@ -63,116 +63,6 @@ INSERT_WITH_THREAD = f"""
     )
     {_INSERT}, thread RETURNING {COLUMNS}
 """
-
-# Within a thread the order is that of acceptance. Both rows are locked, so a thread that is being changed by hand is
-# passed over; the unique index on running runs decides whatever two snapshots could not see of each other.
-_CLAIM = """
-    WITH next AS (
-        SELECT runs.run_id, runs.thread_id FROM runs JOIN threads USING (thread_id)
-        WHERE runs.status = 'pending' AND runs.available_at <= now() AND {chosen}
-            AND NOT EXISTS (
-                SELECT FROM runs AS other
-                WHERE other.thread_id = runs.thread_id
-                    AND (other.status = 'running' OR (other.status = 'pending' AND other.number < runs.number))
-            )
-        ORDER BY runs.rank, runs.number
-        LIMIT %(limit)s
-        FOR UPDATE OF runs, threads SKIP LOCKED
-    ), busy AS (
-        UPDATE threads SET status = 'busy', updated_at = now() FROM next WHERE threads.thread_id = next.thread_id
-    )
-    UPDATE runs SET
-        status = 'running', worker = %(worker)s, fence = fence + 1, updated_at = now(),
-        lease_until = now() + make_interval(secs => %(lease)s), started_at = coalesce(started_at, now())
-    FROM next WHERE runs.run_id = next.run_id
-    RETURNING runs.*, extract(epoch FROM now() - greatest(created_at, available_at))::float AS waited_seconds
-"""
-# Two losses in a row without getting on: it may be what ends its workers, or have been beside it.
-SUSPECT = 2
-CLAIM = _CLAIM.format(chosen=f"runs.failures < {SUSPECT}")
-CLAIM_SUSPECT = _CLAIM.format(chosen=f"runs.failures >= {SUSPECT}")
-
-RENEW = """
-    UPDATE runs SET lease_until = now() + make_interval(secs => %(lease)s)
-    FROM unnest(%(run_ids)s::uuid[], %(fences)s::bigint[]) AS held (run_id, fence)
-    WHERE runs.run_id = held.run_id AND runs.fence = held.fence AND runs.status = 'running'
-    RETURNING runs.run_id, runs.cancel_action
-"""
-
-# The thread is locked before the run, as acceptance does: two orders would deadlock.
-FINISH = """
-    WITH thread AS (
-        SELECT thread_id FROM threads WHERE thread_id = %(thread_id)s FOR UPDATE
-    ), ended AS (
-        UPDATE runs SET
-            status = %(status)s, error = %(error)s, worker = NULL, lease_until = NULL,
-            cancel_action = NULL, ended_at = now(), updated_at = now()
-        FROM thread
-        WHERE runs.thread_id = thread.thread_id AND run_id = %(run_id)s AND fence = %(fence)s
-            AND runs.status = 'running'
-        RETURNING run_id
-    ), settled AS (
-        UPDATE threads SET
-            status = CASE
-                WHEN EXISTS (
-                    SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending' AND run_id <> %(run_id)s
-                ) THEN 'busy'
-                WHEN %(interrupts)s::text[] IS NOT NULL THEN %(thread_status)s
-                WHEN threads.interrupts = '{}' THEN 'idle'
-                ELSE 'interrupted' END,
-            interrupts = coalesce(%(interrupts)s::text[], threads.interrupts), updated_at = now()
-        FROM ended WHERE threads.thread_id = %(thread_id)s
-    )
-    SELECT run_id FROM ended
-"""
-
-# Back into the queue in the old place. A hand-over counts no failure; a lost connection does, and waits longer each time.
-RELEASE = """
-    UPDATE runs SET
-        status = 'pending', worker = NULL, lease_until = NULL, failures = failures + %(failed)s, updated_at = now(),
-        available_at = now() + make_interval(secs => %(after)s)
-    WHERE run_id = %(run_id)s AND fence = %(fence)s AND status = 'running'
-    RETURNING run_id
-"""
-
-# Failures are those since the run last got on: one that takes its worker with it at the same step each time is given up,
-# one that lost many in a long life is not.
-REAP = """
-    WITH expired AS (
-        SELECT run_id, failures, lost_at, (
-                SELECT max(checkpoint_id) FROM checkpoints WHERE checkpoints.thread_id = runs.thread_id
-            ) AS newest
-        FROM runs WHERE status = 'running' AND lease_until < now()
-        ORDER BY run_id LIMIT 1000 FOR UPDATE OF runs SKIP LOCKED
-    ), counted AS (
-        SELECT run_id, newest, CASE WHEN newest IS DISTINCT FROM lost_at THEN 0 ELSE failures END AS before FROM expired
-    )
-    UPDATE runs SET
-        status = 'pending', worker = NULL, lease_until = NULL, updated_at = now(),
-        failures = before + 1, lost_at = newest,
-        available_at = now() + make_interval(secs => least(power(2, before) - 1, 30))
-    FROM counted WHERE runs.run_id = counted.run_id
-    RETURNING runs.run_id, runs.failures
-"""
-
-
-def claim_of(row: Mapping[str, Any]) -> Claim:
-    """A claim from a row that was just claimed."""
-    return Claim(
-        run_id=row["run_id"],
-        thread_id=row["thread_id"],
-        graph_id=row["graph_id"],
-        encoded=bytes(row["request"]),
-        recorded=row["recorded"],
-        fence=row["fence"],
-        failures=row["failures"],
-        trace_context=row["trace_context"],
-        cancel_action=row["cancel_action"],
-        waited_seconds=row["waited_seconds"],
-        tenant=row["tenant"],
-        owner=row["owner"],
-        has_webhook=row["webhook"] is not None,
-    )
 
 
 def _run(row: Mapping[str, Any]) -> Run:
@@ -333,94 +223,6 @@ async def unended_where(
         "status": status,
     }
     cursor = await connection.execute(query.encode(), {**values, **caller.owns})
-    return [row["run_id"] for row in await cursor.fetchall()]
-
-
-async def claim(
-    connection: Connection, worker: UUID, limit: int, lease_seconds: float, *, suspects: bool = False
-) -> list[Claim]:
-    """Up to `limit` runs, best rank first. Raises UniqueViolation when another process was quicker on a thread."""
-    values = {"worker": worker, "limit": limit, "lease": lease_seconds}
-    rows = await (await connection.execute((CLAIM_SUSPECT if suspects else CLAIM).encode(), values)).fetchall()
-    return [claim_of(row) for row in sorted(rows, key=lambda row: (row["rank"], row["number"]))]
-
-
-async def renew(
-    connection: Connection, held: Mapping[UUID, int], lease_seconds: float
-) -> dict[UUID, CancelAction | None]:
-    """Those still held, each with the cancellation asked of it."""
-    values = {"run_ids": list(held.keys()), "fences": list(held.values()), "lease": lease_seconds}
-    rows = await (await connection.execute(RENEW, values)).fetchall()
-    return {row["run_id"]: row["cancel_action"] for row in rows}
-
-
-async def finish(connection: Connection, claim: Claim, outcome: Outcome) -> bool:
-    """Ends a run and settles its thread; false when a newer claim exists."""
-    values = {
-        "run_id": claim.run_id,
-        "thread_id": claim.thread_id,
-        "fence": claim.fence,
-        "status": outcome.status,
-        "error": Jsonb(outcome.error) if outcome.error else None,
-        "thread_status": outcome.thread_status,
-        "interrupts": None if outcome.interrupts is None else list(outcome.interrupts),
-    }
-    return await (await connection.execute(FINISH, values)).fetchone() is not None
-
-
-async def release(connection: Connection, claim: Claim, *, failed: bool, after_seconds: float = 0) -> bool:
-    """Gives a claim back; false when it was not held any more."""
-    values = {"run_id": claim.run_id, "fence": claim.fence, "failed": int(failed), "after": after_seconds}
-    return await (await connection.execute(RELEASE, values)).fetchone() is not None
-
-
-async def take_back(connection: Connection, claim: Claim) -> bool:
-    """Deletes a run that was rolled back; its thread is again what it was before."""
-    query = """
-        WITH thread AS (
-            SELECT thread_id, interrupts FROM threads WHERE thread_id = %(thread_id)s FOR UPDATE
-        ), gone AS (
-            DELETE FROM runs USING thread
-            WHERE runs.thread_id = thread.thread_id AND run_id = %(run_id)s AND fence = %(fence)s
-                AND runs.status = 'running'
-            RETURNING run_id
-        ), settled AS (
-            UPDATE threads SET
-                status = CASE
-                    WHEN EXISTS (
-                        SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending'
-                    ) THEN 'busy'
-                    WHEN threads.interrupts = '{}' THEN 'idle'
-                    ELSE 'interrupted' END,
-                updated_at = now()
-            FROM gone WHERE threads.thread_id = %(thread_id)s
-        )
-        SELECT run_id FROM gone
-    """
-    values = {"thread_id": claim.thread_id, "run_id": claim.run_id, "fence": claim.fence}
-    return await (await connection.execute(query, values)).fetchone() is not None
-
-
-async def reap(connection: Connection) -> list[tuple[UUID, int]]:
-    """Puts runs whose worker is gone back into the queue; each with its count of failures."""
-    return [(row["run_id"], row["failures"]) for row in await (await connection.execute(REAP)).fetchall()]
-
-
-async def give_up(connection: Connection, most_failures: int, error: Mapping[str, str]) -> list[UUID]:
-    """Ends pending runs that failed too often, as dead letters; their threads say error."""
-    query = """
-        WITH dead AS (
-            SELECT run_id, thread_id FROM runs JOIN threads USING (thread_id)
-            WHERE runs.status = 'pending' AND failures > %(most)s
-            ORDER BY run_id LIMIT 100 FOR UPDATE OF runs, threads SKIP LOCKED
-        ), settled AS (
-            UPDATE threads SET status = 'error', updated_at = now() FROM dead WHERE threads.thread_id = dead.thread_id
-        )
-        UPDATE runs SET status = 'error', dead_letter = true, error = %(error)s, ended_at = now(), updated_at = now()
-        FROM dead WHERE runs.run_id = dead.run_id
-        RETURNING runs.run_id
-    """
-    cursor = await connection.execute(query, {"most": most_failures, "error": Jsonb(error)})
     return [row["run_id"] for row in await cursor.fetchall()]
 
 

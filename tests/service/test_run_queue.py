@@ -33,7 +33,7 @@ from app.runtime.signals import Signals
 from app.runtime.webhook_policy import WebhookPolicy
 from app.security.caller import ALL_SCOPES, LAPTOP, Caller
 from app.settings import Settings
-from app.tables import runs, threads
+from app.tables import run_claims, runs, threads
 from tests.service.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
@@ -91,7 +91,7 @@ async def accepted(queue: RunQueue, thread_id: str | None = None, **changes: obj
 
 async def claim(pool: Pool, limit: int = 10, worker: UUID = WORKER, *, suspects: bool = False) -> list[Claim]:
     async with pool.connection() as connection:
-        return await runs.claim(connection, worker, limit, lease_seconds=10, suspects=suspects)
+        return await run_claims.claim(connection, worker, limit, lease_seconds=10, suspects=suspects)
 
 
 async def execute(pool: Pool, statement: LiteralString) -> None:
@@ -106,7 +106,7 @@ async def rows(pool: Pool, query: LiteralString) -> list[dict[str, Any]]:
 
 async def end(pool: Pool, held: Claim, outcome: Outcome | None = None) -> bool:
     async with pool.connection() as connection:
-        return await runs.finish(connection, held, outcome or Outcome("success"))
+        return await run_claims.finish(connection, held, outcome or Outcome("success"))
 
 
 async def status(pool: Pool, run_id: UUID) -> str:
@@ -174,13 +174,13 @@ async def test_an_older_claim_can_neither_end_nor_release_nor_renew_the_run(pool
     (old,) = await claim(pool)
     await execute(pool, "UPDATE runs SET lease_until = now() - interval '1 s'")
     async with pool.connection() as connection:
-        assert len(await runs.reap(connection)) == 1
+        assert len(await run_claims.reap(connection)) == 1
     (new,) = await claim(pool, worker=OTHER)
     async with pool.connection() as connection:
-        assert not await runs.finish(connection, old, Outcome("error"))
-        assert not await runs.release(connection, old, failed=False)
-        assert await runs.renew(connection, {old.run_id: old.fence}, 10) == {}
-        assert await runs.renew(connection, {new.run_id: new.fence}, 10) == {new.run_id: None}
+        assert not await run_claims.finish(connection, old, Outcome("error"))
+        assert not await run_claims.release(connection, old, failed=False)
+        assert await run_claims.renew(connection, {old.run_id: old.fence}, 10) == {}
+        assert await run_claims.renew(connection, {new.run_id: new.fence}, 10) == {new.run_id: None}
     assert await end(pool, new)
     assert await status(pool, new.run_id) == "success"
 
@@ -189,7 +189,7 @@ async def test_a_living_lease_is_not_reaped(pool: Pool, queue: RunQueue) -> None
     await accepted(queue)
     await claim(pool)
     async with pool.connection() as connection:
-        assert await runs.reap(connection) == []
+        assert await run_claims.reap(connection) == []
 
 
 async def test_a_delayed_run_waits_for_its_time(pool: Pool, queue: RunQueue) -> None:
@@ -206,7 +206,7 @@ async def test_a_run_that_fails_again_and_again_ends_as_a_dead_letter(
     reaper = Reaper(pool, signals, Metrics())
     for failures in range(MOST_FAILURES + 1):
         await execute(pool, "UPDATE runs SET available_at = now()")
-        assert len(await claim(pool, suspects=failures >= runs.SUSPECT)) == 1
+        assert len(await claim(pool, suspects=failures >= run_claims.SUSPECT)) == 1
         assert await claim(pool) == []
         await execute(pool, "UPDATE runs SET lease_until = now() - interval '1 s'")
         await reaper.reap()
@@ -239,11 +239,11 @@ async def test_each_failure_waits_longer_and_a_hand_over_does_not_wait(pool: Poo
     await accepted(queue)
     (held,) = await claim(pool)
     async with pool.connection() as connection:
-        assert await runs.release(connection, held, failed=False)
+        assert await run_claims.release(connection, held, failed=False)
     (held,) = await claim(pool)
     assert held.failures == 0
     async with pool.connection() as connection:
-        assert await runs.release(connection, held, failed=True, after_seconds=5)
+        assert await run_claims.release(connection, held, failed=True, after_seconds=5)
     assert await claim(pool) == []
 
 
@@ -322,7 +322,7 @@ async def test_a_strategy_asks_the_worker_of_a_run_in_progress(pool: Pool, queue
     (held,) = await claim(pool)
     await accepted(queue, "t", strategy=strategy)
     async with pool.connection() as connection:
-        assert await runs.renew(connection, {held.run_id: held.fence}, 10) == {held.run_id: strategy}
+        assert await run_claims.renew(connection, {held.run_id: held.fence}, 10) == {held.run_id: strategy}
 
 
 async def test_reject_leaves_the_thread_to_the_first(queue: RunQueue) -> None:
@@ -380,7 +380,7 @@ async def test_a_run_taken_back_leaves_its_thread_as_it_was(pool: Pool, queue: R
     await accepted(queue, "t")
     (second,) = await claim(pool)
     async with pool.connection() as connection:
-        assert await runs.take_back(connection, second)
+        assert await run_claims.take_back(connection, second)
         thread = await threads.get(connection, LAPTOP, "t")
     assert thread
     assert (thread.status, thread.interrupts) == ("interrupted", ["a" * 32])
