@@ -30,7 +30,10 @@ def files_at(commit: str, *paths: str) -> Generator[Path]:
     """A folder with the files of a commit, or those below some paths. Raises Refused when the commit has none."""
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", commit, *paths))) as archive:
-            archive.extractall(folder, filter="data")
+            try:
+                archive.extractall(folder, filter="data")
+            except tarfile.FilterError as failure:  # a link that leads out of the folder
+                raise Refused(f"commit {commit[:12]}: cannot be unpacked: {failure}.", Exit.FAILED) from None
         yield Path(folder)
 
 

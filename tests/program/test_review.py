@@ -15,6 +15,8 @@ import pytest
 from stacks.configuration import ROOT
 from stacks.cost.amounts import HOURS
 from stacks.cost.prices import load
+from stacks.review import base
+from stacks.terminal import Refused
 
 # What the branch changes, as (file, before, after); where the file is the base's too, the base has the text before.
 BRANCH = [
@@ -135,3 +137,11 @@ def test_a_base_that_cannot_be_captured_is_refused_and_never_clear(repository: P
     done = review(repository, "--base", "0" * 40)
     assert done.returncode == 1
     assert "Fetch it first" in done.stderr
+
+
+def test_a_base_with_a_link_that_leads_out_of_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    commit(tmp_path, "base")
+    monkeypatch.setattr(base, "ROOT", tmp_path)
+    with pytest.raises(Refused, match="cannot be unpacked"), base.files_at("HEAD"):
+        pass
