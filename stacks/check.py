@@ -17,7 +17,7 @@ from rich.table import Table
 from infra.compatibility import ending_soon, out_of_support
 from infra.settings import Settings
 from infra.versions import ADD_ONS, unverified
-from stacks import migrations, offers, standing
+from stacks import migrations, offers, standing, version_offers
 from stacks.account import Account, aws_errors, open_account
 from stacks.configuration import read_settings
 from stacks.findings import FAIL, PASS, UNSEEN, WARN, Finding
@@ -129,6 +129,10 @@ def _online(settings: Settings, stack: str, profile: str | None, *, offline: boo
         "access": lambda: access(account, settings),
         "zone": lambda: offers.zones(session.client("ec2"), settings),
         "instance type": lambda: offers.instance_types(session.client("ec2"), settings),
+        "kubernetes": lambda: [version_offers.kubernetes(session.client("eks"), settings)],
+        "node image": lambda: [version_offers.node_image(session.client("ec2"), settings)],
+        "postgresql": lambda: [version_offers.postgresql(session.client("rds"), settings)],
+        "valkey": lambda: [version_offers.valkey(session.client("elasticache"))],
         "image": lambda: [standing.image(session.client("ecr"), settings)],
         "backups": lambda: [standing.backups(session.client("rds"), settings, datetime.now(UTC))],
         "alarms": lambda: [standing.alarms(session.client("cloudwatch"), settings)],

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from infra.versions import ADD_ONS
-from stacks import check, offers, standing
+from stacks import check, offers, standing, version_offers
 from stacks.account import open_account
 from stacks.findings import PASS, Finding
 from stacks.terminal import Exit, run_command
@@ -67,7 +67,10 @@ def test_one_question_that_aws_refuses_leaves_the_others_answered(
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeAlarms")
 
     monkeypatch.setattr(standing, "alarms", denied)
-    monkeypatch.setattr(offers, "add_ons", lambda *_: [Finding("add-on vpc-cni", PASS, "")])  # moto has none
+    # What moto does not know.
+    monkeypatch.setattr(offers, "add_ons", lambda *_: [Finding("add-on vpc-cni", PASS, "")])
+    for name in ("kubernetes", "node_image", "postgresql", "valkey"):
+        monkeypatch.setattr(version_offers, name, lambda *_: Finding("version", PASS, ""))
     with aws_account():
         assert run_command(check.main, ["dev", "--on", "2026-11-21", "--json"]) == Exit.FAILED  # its role is not there
     rows = {row["check"]: row for row in json.loads(capsys.readouterr().out)}
