@@ -67,10 +67,17 @@ def test_one_question_that_aws_refuses_leaves_the_others_answered(
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeAlarms")
 
     monkeypatch.setattr(standing, "alarms", denied)
+
+    def offered(*_: object) -> Finding:
+        return Finding("version", PASS, "")
+
+    def add_ons(*_: object) -> list[Finding]:
+        return [Finding("add-on vpc-cni", PASS, "")]
+
     # What moto does not know.
-    monkeypatch.setattr(offers, "add_ons", lambda *_: [Finding("add-on vpc-cni", PASS, "")])
+    monkeypatch.setattr(offers, "add_ons", add_ons)
     for name in ("kubernetes", "node_image", "postgresql", "valkey"):
-        monkeypatch.setattr(version_offers, name, lambda *_: Finding("version", PASS, ""))
+        monkeypatch.setattr(version_offers, name, offered)
     with aws_account():
         assert run_command(check.main, ["dev", "--on", "2026-11-21", "--json"]) == Exit.FAILED  # its role is not there
     rows = {row["check"]: row for row in json.loads(capsys.readouterr().out)}
