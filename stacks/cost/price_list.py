@@ -6,7 +6,7 @@ The form of an answer: docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/read
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_pricing.type_defs import FilterTypeDef
 
 SOURCE = "AWS Price List"
+PER_TYPE = ("BoxUsage", "InstanceUsage", "Multi-AZUsage", "NodeUsage")  # usage types that end in an instance type
 Product = Mapping[str, Any]
 
 
@@ -39,15 +40,27 @@ class Wanted:
     rows: tuple[Price, ...]
 
 
-def wanted(prices: Prices, region: str) -> list[Wanted]:
-    """What a region has a price of, and what else the home region has one of."""
+def wanted(prices: Prices, region: str, types: Sequence[str] = ()) -> list[Wanted]:
+    """What a region has a price of, what else the home region has one of, and the meters of further instance types."""
     own = prices.meters(region)
     found = [Wanted(region, rows[0].meter, rows[0].unit, (rows[0].usage_type,), rows) for rows in own.values()]
-    for rows in prices.meters(HOME).values():
-        meter = rows[0].meter
-        if key(region, meter) not in own:
-            found.append(Wanted(region, meter, rows[0].unit, usage_types(region, meter.usage_type), ()))
+    models = {key(HOME, rows[0].meter): rows[0] for rows in prices.meters(HOME).values()}
+    for row in list(models.values()):
+        head, _, kind = row.usage_type.partition(":")
+        for name in types if head in PER_TYPE else ():
+            if _family(name) == _family(kind):
+                further = replace(row, usage_type=f"{head}:{name}")
+                models.setdefault(key(HOME, further.meter), further)
+    for (_, meter), row in models.items():
+        if (region, meter) not in own:
+            spellings = usage_types(region, row.usage_type) if region != HOME else (row.usage_type,)
+            found.append(Wanted(region, row.meter, row.unit, spellings, ()))
     return found
+
+
+def _family(instance_type: str) -> str:
+    """db of a database's, cache of a cache's, nothing of a node's."""
+    return instance_type.partition(".")[0] if instance_type.startswith(("db.", "cache.")) else ""
 
 
 def ask(client: PricingClient, meter: Wanted) -> list[Product]:

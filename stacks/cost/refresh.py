@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -61,7 +61,8 @@ def refresh_command(arguments: list[str]) -> int:
         done = Refreshed(tuple(rows), 0)
     else:
         day = chosen.date or datetime.now(UTC).date()
-        done = refreshed(table, chosen.region or [HOME], _answers(chosen), day)
+        asked = [meter for region in chosen.region or [HOME] for meter in wanted(table, region, chosen.type)]
+        done = refreshed(table, asked, _answers(chosen), day)
     moves = moved(table.rows, done.rows)
     if chosen.apply:
         chosen.prices.write_text(written(done.rows))
@@ -73,14 +74,14 @@ def refresh_command(arguments: list[str]) -> int:
 
 
 def refreshed(
-    table: Prices, regions: Sequence[str], answers: Callable[[Wanted], list[Product]], today: date
+    table: Prices, asked: Iterable[Wanted], answers: Callable[[Wanted], list[Product]], today: date
 ) -> Refreshed:
-    """The table with every meter of some regions as the Price List has it today."""
+    """The table with some meters as the Price List has them today."""
     rows = {row_key: tiers for region in table.regions for row_key, tiers in table.meters(region).items()}
     failures: list[str] = []
     absent: list[str] = []
     confirmed = 0
-    for meter in (meter for region in regions for meter in wanted(table, region)):
+    for meter in asked:
         try:
             found = rows_of(answers(meter), meter, today)
         except Unlisted as reason:
@@ -111,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stacks.cost refresh", description=refresh_command.__doc__)
     parser.add_argument(
         "--region", action="append", choices=sorted(CODES), metavar="REGION", help=f"repeatable (default: {HOME})"
+    )
+    parser.add_argument(
+        "--type",
+        action="append",
+        default=[],
+        help="an instance type that the table lacks: m8g.large, db.m8g.large; repeatable",
     )
     parser.add_argument(
         "--from",

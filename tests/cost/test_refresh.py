@@ -280,6 +280,31 @@ def test_another_region_is_priced_by_what_its_own_list_says(tmp_path: Path, caps
     assert found["EUC1-AmazonEKS-Hours:perCluster"] == "unpriced"
 
 
+def test_an_instance_type_that_the_table_lacks_is_asked_for_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = golden.graph(golden.node_group("nodes", "m99.large", 1, "ON_DEMAND"))
+    [line] = estimate(nodes, Usage(), load()).unpriced
+    assert "refresh --type" in line.assumption
+    names = ["m99.large", "db.m99.large", "cache.m99.large"]
+    asked = [row for row in wanted(load(), "us-east-1", names) if "m99" in row.spellings[0]]
+    assert {(row.meter.usage_type, row.meter.attributes.partition(";")[0]) for row in asked} == {
+        ("BoxUsage:m99.large", "capacitystatus=Used"),
+        ("InstanceUsage:db.m99.large", "databaseEngine=PostgreSQL"),
+        ("Multi-AZUsage:db.m99.large", "databaseEngine=PostgreSQL"),
+        ("NodeUsage:cache.m99.large", "cacheEngine=Redis"),
+        ("NodeUsage:cache.m99.large", "cacheEngine=Valkey"),
+    }
+    [model] = [row for row in wanted(load(), "us-east-1") if row.meter.usage_type == "BoxUsage:m7i.large"]
+    said = [*everything(), product(model.rows, usage_type="BoxUsage:m99.large")]
+    arguments = [*answers(tmp_path, *said), *(part for name in names for part in ("--type", name)), "--json", "--apply"]
+    assert run_command(main, arguments) == Exit.OK
+    told = json.loads(capsys.readouterr().out)
+    assert [(move["usageType"], move["old"]) for move in told["moves"]] == [("BoxUsage:m99.large", None)]
+    assert len(told["absent"]) == 4
+    assert estimate(nodes, Usage(), load(tmp_path / "prices.csv")).total.expected == model.rows[0].usd * 730
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -69,7 +69,9 @@ def _instances(item: Billed, context: Context, *, first: bool) -> Use:
     chosen = _typical(types, priced, context, first=first)
     missing = sorted(set(types) - set(priced))
     if chosen not in priced:
-        why = f"no price in {item.region} for {', '.join(missing) or 'unknown instance types'}"
+        why = (
+            f"no price in {item.region} for {', '.join(missing) or 'unknown instance types'} (refresh --type asks AWS)"
+        )
         return unknown("AmazonEC2", bare(item.region, f"{name}:{chosen or '?'}"), "Hrs", why)
     base = priced[chosen]
     factor = Range(min(priced.values()) / base, Decimal(1), max(priced.values()) / base)
