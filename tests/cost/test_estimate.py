@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -86,6 +88,29 @@ def test_a_type_that_nobody_judged_is_an_unpriced_line_and_never_nothing() -> No
     assert (line.confidence, line.cost) == ("unpriced", None)
     assert "aws:msk/cluster:Cluster" in line.assumption
     assert found.unpriced == (line,)
+
+
+@pytest.mark.parametrize(
+    ("day", "multi_az", "usage_type", "cost"),
+    [
+        ("2029-02-28", False, None, "0"),
+        ("2029-03-01", False, "ExtendedSupport:Yr1-Yr2:PostgreSQL16", "146.00"),  # 2 vCPUs × 730 × 0.10
+        ("2029-03-01", True, "ExtendedSupport:Yr1-Yr2:PostgreSQL16", "292.00"),
+        ("2031-03-01", False, "ExtendedSupport:Yr3:PostgreSQL16", "292.00"),
+    ],
+)
+def test_an_old_postgresql_costs_more_from_the_day_on_which_its_standard_support_ends(
+    day: str, multi_az: bool, usage_type: str | None, cost: str
+) -> None:
+    database = golden.database("db.t3.large", 20, multi_az=multi_az)
+    inputs = {**database.inputs, "engineVersion": "16.14", "engineLifecycleSupport": None}
+    found = estimate(golden.graph(replace(database, inputs=inputs)), Usage(), load(), date.fromisoformat(day))
+    late = {
+        line.usage_type: str(cents(line.cost.expected))
+        for line in found.lines
+        if line.cost and "Extended" in line.usage_type
+    }
+    assert late == ({usage_type: cost} if usage_type else {})
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from infra.instances import shape
 from infra.versions import POSTGRESQL_SUPPORT
 from stacks.cost.amounts import Range, exactly
 from stacks.cost.facts import Billed
 from stacks.cost.prices import Meter
-from stacks.cost.rules.use import Context, Rule, Use, bare, hourly, prefixed, unknown, used
+from stacks.cost.rules.use import ALL_HOURS, Context, Rule, Use, bare, hourly, prefixed, unknown, used
 
 SAID = "usage file"
 POSTGRESQL = "databaseEngine=PostgreSQL"  # RDS lists storage and backups for each engine apart
@@ -53,14 +54,26 @@ def _beyond(item: Billed, context: Context, zone: str, deployment: str, size: in
 
 
 def _late(item: Billed, context: Context) -> Iterator[Use]:
-    """Extended support is on unless the instance refuses it."""
+    """Extended support is on unless the instance refuses it; AWS bills each vCPU, more from the third year on."""
     if item.facts.get("engineLifecycleSupport") == "open-source-rds-extended-support-disabled":
         return
     major = str(item.facts.get("engineVersion")).split(".")[0]
     ends = {row.version: row.standard_until for row in POSTGRESQL_SUPPORT}.get(major)
-    if ends is None or context.on > ends:
-        why = f"extended support of PostgreSQL {major} (standard until {ends or 'an unknown day'}) has no price here"
-        yield unknown("AmazonRDS", "ExtendedSupport", "vCPU-Hrs", why)
+    kind = shape(str(item.facts.get("instanceClass")).removeprefix("db."))
+    if ends is None or kind is None:
+        why = f"extended support of PostgreSQL {major} on {item.facts.get('instanceClass')}: support dates or vCPUs unknown"
+        yield unknown("AmazonRDS", "ExtendedSupport", "vCPU-hour", why)
+    elif context.on > ends:
+        years = "Yr3" if (context.on - ends).days > 2 * 365 else "Yr1-Yr2"
+        vcpus = kind.vcpu * (2 if item.facts.get("multiAz") else 1)
+        yield Use(
+            Meter("AmazonRDS", bare(item.region, f"ExtendedSupport:{years}:PostgreSQL{major}")),
+            "vCPU-hour",
+            ALL_HOURS * vcpus,
+            f"PostgreSQL {major} left standard support on {ends}; {vcpus} vCPUs, at the price of PostgreSQL 11's",
+            fixed=True,
+            priced_as=Meter("AmazonRDS", bare(item.region, f"ExtendedSupport:{years}:PostgreSQL11")),
+        )
 
 
 def cache(item: Billed, context: Context) -> Iterator[Use]:
