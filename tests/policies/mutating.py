@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import fnmatch
 import inspect
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,15 +17,18 @@ from pydantic import BaseModel
 
 from infra.problems import SettingsError
 from infra.settings import Settings
+from policies.catalogue import all_checks
 from policies.check import Status
 from policies.command import assess
 from stacks import platform
 from stacks.capture import capture
+from stacks.graph import Graph
 from stacks.platform import build
 from tests.environments import settings_of
 from tests.policies.editing import STEP
 
 TODAY = date(2026, 11, 21)
+CHECKS = {check.id: check for check in all_checks()}
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,16 @@ class Mutation:
 
 
 Place = tuple[str, str]  # type and logical name
+Failed = tuple[str, str]  # URN and check id
 
 
 @dataclass(frozen=True)
 class Failures:
-    """Check ids by what made them fail."""
+    """What fails in a build, by what made it fail."""
 
-    by_mutation: list[set[str]]
-    by_nothing: set[str]  # on resources that no mutation touched
+    graph: Graph
+    by_mutation: list[set[Failed]]
+    by_nothing: set[Failed]  # on resources that no mutation touched
 
 
 def failures(mutations: Sequence[Mutation]) -> Failures:
@@ -96,9 +101,38 @@ def failures(mutations: Sequence[Mutation]) -> Failures:
     if len(mutations) == 1:
         whose = dict.fromkeys((urn for urn, _ in failed), 0)
     return Failures(
-        [{check for urn, check in failed if whose.get(urn) == index} for index in range(len(mutations))],
-        {check for urn, check in failed if urn not in whose},
+        graph,
+        [{(urn, check) for urn, check in failed if whose.get(urn) == index} for index in range(len(mutations))],
+        {(urn, check) for urn, check in failed if urn not in whose},
     )
+
+
+def alone(mutation: Mutation) -> bool:
+    """Whether others in the same build could hide what it does: what it breaks may show on another resource."""
+    seen = [CHECKS[check].scope for check in (mutation.check, *mutation.also)]
+    if mutation.call is None:
+        return "stack" in seen or not mutation.added
+    return "stack" in seen or issubclass(mutation.call, pulumi.ComponentResource)
+
+
+def builds(mutations: Iterable[Mutation]) -> list[list[Mutation]]:
+    """A build takes most of a second, so one proves many mutations, each on a resource type of its own."""
+    apart, together = list[list[Mutation]](), list[Mutation]()
+    for mutation in mutations:
+        if alone(mutation):
+            apart.append([mutation])
+        else:
+            together.append(mutation)
+    added = [mutation for mutation in together if mutation.added]
+    shared: list[list[Mutation]] = []
+    for mutation in together:
+        if mutation.call:
+            free = (build for build in shared if mutation.call not in {other.call for other in build})
+            build = next(free, None)
+            if build is None:
+                shared.append(build := [])
+            build.append(mutation)
+    return [*apart, *([added] if added else []), *shared]
 
 
 def _place(urn: str) -> Place:

@@ -4,50 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pulumi
 import pytest
 
-from policies.catalogue import all_checks
 from policies.configuration import read
-from tests.policies.mutating import Mutation, failures
+from tests.policies.mutating import CHECKS, Mutation, builds, failures
 from tests.policies.mutations import MUTATIONS
 
-CHECKS = {check.id: check for check in all_checks()}
 
-
-def _alone(mutation: Mutation) -> bool:
-    """Whether others in the same build could hide what it does: what it breaks may show on another resource."""
-    seen = [CHECKS[check].scope for check in (mutation.check, *mutation.also)]
-    if mutation.call is None:
-        return "stack" in seen or not mutation.added
-    return "stack" in seen or issubclass(mutation.call, pulumi.ComponentResource)
-
-
-def _builds() -> list[list[Mutation]]:
-    """A build takes most of a second, so one proves many mutations, each on a resource type of its own."""
-    alone = [[mutation] for mutation in MUTATIONS if _alone(mutation)]
-    together = [mutation for mutation in MUTATIONS if not _alone(mutation)]
-    added = [mutation for mutation in together if mutation.added]
-    shared: list[list[Mutation]] = []
-    for mutation in together:
-        if mutation.call:
-            free = (build for build in shared if mutation.call not in {other.call for other in build})
-            build = next(free, None)
-            if build is None:
-                shared.append(build := [])
-            build.append(mutation)
-    return [*alone, added, *shared]
-
-
-@pytest.mark.parametrize("build", _builds(), ids=lambda build: build[0].check + (" and more" if build[1:] else ""))
+@pytest.mark.parametrize(
+    "build", builds(MUTATIONS), ids=lambda build: build[0].check + (" and more" if build[1:] else "")
+)
 def test_a_mistake_fails_its_check_and_no_other(
     build: list[Mutation], record_property: Callable[[str, object], None]
 ) -> None:
     found = failures(build)
     expected = [{mutation.check, *mutation.also} for mutation in build]
-    caught = sum(mutation.check in failed for mutation, failed in zip(build, found.by_mutation, strict=True))
+    failed = [{check for _, check in each} for each in found.by_mutation]
+    caught = sum(mutation.check in checks for mutation, checks in zip(build, failed, strict=True))
     record_property("mutations", (caught, len(build)))
-    assert found.by_mutation == expected
+    assert failed == expected
     assert found.by_nothing == set()
 
 
