@@ -27,6 +27,7 @@ class Waiver(BaseModel):
     owner: str = Field(min_length=1)
     reason: str = Field(min_length=10)
     expires: date
+    optional: bool = False  # what it is about is there in some configurations only
 
     def covers(self, verdict: Verdict) -> bool:
         parts = verdict.urn.split("::")  # urn:pulumi:<stack>::<project>::<types>::<name>
@@ -56,9 +57,11 @@ def waived(verdicts: Iterable[Verdict], waivers: Iterable[Waiver]) -> list[Verdi
 
 def unused(stack: str, verdicts: Iterable[Verdict], waivers: Iterable[Waiver]) -> list[Waiver]:
     """A stack's waivers that cover nothing that failed: what they let pass was mended, or their names are wrong."""
-    waivers = [waiver for waiver in waivers if fnmatch.fnmatchcase(stack, waiver.stack)]
+    verdicts = list(verdicts)
     failed = [verdict for verdict in verdicts if verdict.status in (Status.FAIL, Status.WAIVED)]
-    return [waiver for waiver in waivers if not any(waiver.covers(verdict) for verdict in failed)]
+    judged = [waiver for waiver in waivers if not waiver.optional or any(map(waiver.covers, verdicts))]
+    ours = [waiver for waiver in judged if fnmatch.fnmatchcase(stack, waiver.stack)]
+    return [waiver for waiver in ours if not any(map(waiver.covers, failed))]
 
 
 def _waived(verdict: Verdict, waivers: Iterable[Waiver]) -> Verdict:

@@ -18,6 +18,7 @@ from stacks.graph import UNKNOWN
 from stacks.terminal import Refused
 from tests.environments import graph_of
 from tests.policies.editing import changed
+from tests.program.test_delivery import CHANGES as PIPELINE
 
 TODAY = date(2026, 11, 21)
 
@@ -28,6 +29,17 @@ def test_the_shipped_stacks_violate_nothing_that_is_not_waived(stack: str, previ
     found = assess(graph_of(stack, preview=preview), stack, TODAY)
     assert [(verdict.check.id, verdict.urn, verdict.message) for verdict in found.of(Status.FAIL)] == []
     assert found.unused_waivers == []
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_nor_do_they_with_the_pipelines_roles(stack: str) -> None:
+    found = assess(graph_of(stack, PIPELINE, preview=False), stack, TODAY)
+    assert [(verdict.check.id, verdict.urn, verdict.message) for verdict in found.of(Status.FAIL)] == []
+    assert found.unused_waivers == []
+    assert {verdict.check.id for verdict in found.of(Status.WAIVED) if verdict.urn.endswith("::delivery-deploy")} == {
+        "iam-no-service-wildcards",
+        "iam-decrypt-scoped",
+    }
 
 
 def test_after_an_update_everything_is_known_but_the_pods_that_charts_make() -> None:
