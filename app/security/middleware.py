@@ -52,8 +52,8 @@ class SignInMiddleware:
 
         async def noticed(message: Message) -> None:
             nonlocal begun
-            begun = True
             await send(message)
+            begun = True  # not before: what is sent first waits for the record of it
 
         limit = asyncio.timeout(self._seconds(caller))
         try:
