@@ -269,6 +269,7 @@ _RULES = (
     service_rules.shutdown,
     service_rules.environment,
     service_rules.capacity,
+    service_rules.canary,
     service_rules.connections,
     service_rules.images,
     _storage,

@@ -97,6 +97,9 @@ VERTICAL_AUTOSCALER = Pin("vertical-pod-autoscaler", "0.9.0", "Go module vertica
 # Fluent Bit 5.0.6.
 FLUENT_BIT = Pin("fluent-bit", "0.57.6", "github: state of a running cluster as its owners note it, 2026-09")
 
+# The controller's 1.9.1. The newest values.yaml that could be read is of 2.40.9 (tests/program/chart_keys.py).
+ARGO_ROLLOUTS = Pin("argo-rollouts", "2.41.0", "github: Argo CD applications of public clusters, read 2026-11")
+
 CHARTS = {
     "karpenter": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter"),
     "karpenter-crd": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter-crd"),
@@ -105,6 +108,7 @@ CHARTS = {
     "prometheus-adapter": (PROMETHEUS_ADAPTER, PROMETHEUS_CHARTS),
     "vertical-pod-autoscaler": (VERTICAL_AUTOSCALER, "https://kubernetes.github.io/autoscaler"),
     "fluent-bit": (FLUENT_BIT, "https://fluent.github.io/helm-charts"),
+    "argo-rollouts": (ARGO_ROLLOUTS, "https://argoproj.github.io/argo-helm"),
     "aws-load-balancer-controller": (LOAD_BALANCER_CONTROLLER, "https://aws.github.io/eks-charts"),
 }
 

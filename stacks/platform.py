@@ -32,6 +32,7 @@ from infra.kubernetes import pods
 from infra.kubernetes.admission import AdmissionPolicies
 from infra.kubernetes.autoscalers import MetricsAdapter, VerticalAutoscaler
 from infra.kubernetes.autoscaling import Scaling
+from infra.kubernetes.canary import RolloutController
 from infra.kubernetes.jobs import DatabaseJobs, Stores
 from infra.kubernetes.labels import MONITORING
 from infra.kubernetes.load_balancer_controller import LoadBalancerController, ServiceTargets
@@ -199,6 +200,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     scaled_by: list[pulumi.Resource] = [adapter.release]
     if settings.service.vertical:
         scaled_by.append(VerticalAutoscaler("vertical-autoscaler", settings, inside(*foundation.nodes.ready)).release)
+    rolled_out_by = [RolloutController("rollouts", settings, inside(platform)).release] if settings.canary else []
     NamespaceAccess("agent-access", settings, namespace.name, part_of_cluster(namespace))
     quotas = Quotas("agent-quotas", settings, namespace.name, part_of_cluster(namespace))
     admission = AdmissionPolicies("admission", settings, part_of_cluster(*foundation.nodes.ready))
@@ -247,7 +249,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     needs += [*pools.pools, roles["service"].association]
     image = settings.service.image
     workers = Workers("agent-workers", settings, image, namespace.name, backends, inside(*needs))
-    api = Api("agent-api", settings, image, namespace.name, backends, inside(targets, *needs))
+    api = Api("agent-api", settings, image, namespace.name, backends, inside(targets, *rolled_out_by, *needs))
     Scaling("agent-api-scaling", settings, "api", api.target, namespace.name, part_of_cluster(api, *scaled_by))
     Scaling(
         "agent-workers-scaling",

@@ -144,6 +144,17 @@ def _service(namespace: str) -> Iterator[Alert]:
         "Job {{ $labels.job_name }} failed: the rollout that waits for it does not go on.",
         f'max by (job_name) (kube_job_failed{{namespace="{namespace}",condition="true"}}) > 0',
     )  # fmt: skip
+    canary = 'max by (name) (rollout_info{phase=~"%s"}) > 0'
+    yield Alert(
+        "AgentCanaryAborted", "ticket", "1m",
+        "The canary of {{ $labels.name }} was taken back: the old version serves, the stack's image is the new one.",
+        canary % "Abort|Error|InvalidSpec|Timeout",
+    )  # fmt: skip
+    yield Alert(
+        "AgentCanaryWaits", "ticket", "20m",  # longer than its pauses together
+        "The canary of {{ $labels.name }} waits for a person: too few requests to judge it by.",
+        canary % "Paused",
+    )  # fmt: skip
     yield Alert(
         "PgBouncerClientsWait", "page", "5m",
         "Clients of PgBouncer wait for a server connection for more than a second.",

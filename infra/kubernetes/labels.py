@@ -12,6 +12,7 @@ API_LABELS = {**SERVICE_LABELS, COMPONENT: "api"}
 WORKER_LABELS = {**SERVICE_LABELS, COMPONENT: "worker"}
 DATABASE_INIT_LABELS = {**SERVICE_LABELS, COMPONENT: "database-init"}
 MIGRATE_LABELS = {**SERVICE_LABELS, COMPONENT: "migrate"}
+ROLLOUT_HASH = "rollouts-pod-template-hash"  # Argo's, by which canary and stable pods differ; a Deployment's have none
 PGBOUNCER_LABELS = {NAME: "pgbouncer", COMPONENT: "pooler"}
 
 # The two workloads of a release, as settings and objects name them.

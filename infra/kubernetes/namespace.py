@@ -92,8 +92,7 @@ class PlatformNamespaces(Component):
 
 def platform_namespaces(settings: Settings) -> list[str]:
     """The namespaces of an environment beside the service's."""
-    canary = [ROLLOUTS] if settings.environment == "prod" else []
-    return [MONITORING, HOST_AGENTS, *canary]
+    return [MONITORING, HOST_AGENTS, *([ROLLOUTS] if settings.canary else [])]
 
 
 def pod_security(level: Level, settings: Settings) -> dict[str, str]:

@@ -45,9 +45,8 @@ GROUPS = {"viewer": "agents:viewers", "deployer": "agents:deployers"}
 
 def grants(settings: Settings) -> dict[str, tuple[Grant, ...]]:
     """What each Role of the namespace allows."""
-    canary = settings.environment == "prod"
-    seen = _SEEN + (_CANARY_SEEN if canary else ())
-    return {"viewer": seen, "deployer": seen + _ROLLS_OUT + (_CANARY_ROLLS_OUT if canary else ())}
+    seen = _SEEN + (_CANARY_SEEN if settings.canary else ())
+    return {"viewer": seen, "deployer": seen + _ROLLS_OUT + (_CANARY_ROLLS_OUT if settings.canary else ())}
 
 
 class NamespaceAccess(Component):

@@ -10,7 +10,16 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.aws import node_provisioning
-from infra.kubernetes.labels import COMPONENT, HOST_AGENTS, MONITORING, NAME, PGBOUNCER_LABELS, ROLLOUTS, SERVICE_LABELS
+from infra.kubernetes.labels import (
+    COMPONENT,
+    HOST_AGENTS,
+    MONITORING,
+    NAME,
+    PGBOUNCER_LABELS,
+    ROLLOUT_HASH,
+    ROLLOUTS,
+    SERVICE_LABELS,
+)
 from infra.settings import Settings
 
 GROUP = "monitoring.coreos.com/v1"
@@ -31,16 +40,15 @@ class Scraped:
 def scraped(settings: Settings) -> list[Scraped]:
     """What is scraped in an environment."""
     home = settings.service.namespace
-    # Argo's label tells canary and stable apart; pods of a Deployment do not have it.
     rows = [
-        Scraped("agent", home, SERVICE_LABELS, "metrics", pod_labels=(COMPONENT, "rollouts-pod-template-hash")),
+        Scraped("agent", home, SERVICE_LABELS, "metrics", pod_labels=(COMPONENT, ROLLOUT_HASH)),
         # Ports: the charts' templates (karpenter charts/karpenter, argo-helm charts/argo-rollouts).
         Scraped("karpenter", node_provisioning.NAMESPACE, {NAME: "karpenter"}, "http-metrics"),
         Scraped("fluent-bit", HOST_AGENTS, {NAME: "fluent-bit"}, "http", "/api/v2/metrics/prometheus"),
     ]
     if settings.database.pooler:
         rows.append(Scraped("pgbouncer", home, PGBOUNCER_LABELS, "metrics"))
-    if settings.environment == "prod":
+    if settings.canary:
         rows.append(Scraped("argo-rollouts", ROLLOUTS, {NAME: "argo-rollouts"}, "metrics"))
     return rows
 

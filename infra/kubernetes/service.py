@@ -14,17 +14,19 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from app import contract
 from infra.component import Component
-from infra.kubernetes import pods
-from infra.kubernetes.labels import API, API_LABELS, LABELS_OF, SERVICE_NAME, WORKERS
+from infra.kubernetes import canary, pods
+from infra.kubernetes.labels import API, API_LABELS, LABELS_OF, ROLLOUT_HASH, SERVICE_NAME, WORKERS
 from infra.kubernetes.namespace import SERVICE_ACCOUNT
 from infra.kubernetes.service_environment import SECRETS_PATH, variables
 from infra.kubernetes.shutdown import PRE_STOP_SECONDS, grace_seconds
+from infra.service_rules import ROLLOUT_SURGE
 from infra.settings import Settings
 from infra.settings.service import Workload
 
 # A pod of the API takes the place of a worker when there is no room: accepted runs wait, refused requests are lost.
 PRIORITIES = {API: 1000, WORKERS: 500}
 ROLLOUT = pulumi.CustomTimeouts(create="30m", update="30m")  # draining pods and launching nodes, wave by wave
+SURGE = f"{ROLLOUT_SURGE:.0%}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Priorities(Component):
 class Api(Component):
     """The processes that accept runs and answer; the HPA owns their number.
 
-    Produces: Service, Deployment, PodDisruptionBudget.
+    Produces: Service, Deployment (with a canary Rollout and AnalysisTemplate), PodDisruptionBudget.
     """
 
     target: Mapping[str, str]  # what an autoscaler scales: apiVersion, kind, name
@@ -96,8 +98,13 @@ class Api(Component):
             opts=self.child(),
         )
         # After the Service: a pod gets the load balancer's readiness gate by the Service that selects it then.
-        _deployment(self, name, namespace, API, template(settings, image, API, backends), depends_on=[found])
-        self.target = deployment_named(API)
+        if settings.canary:
+            pod = template(settings, image, API, backends, ROLLOUT_HASH)
+            canary.rollout(self, name, _metadata(namespace, API), pod, SURGE, [found])
+            self.target = _target(canary.GROUP, "Rollout", API)
+        else:
+            _deployment(self, name, namespace, API, template(settings, image, API, backends), [found])
+            self.target = _target("apps/v1", "Deployment", API)
         _budget(self, name, namespace, API, "10%")
         self.register_outputs({})
 
@@ -121,7 +128,7 @@ class Workers(Component):
     ) -> None:
         super().__init__(name, opts)
         _deployment(self, name, namespace, WORKERS, template(settings, image, WORKERS, backends))
-        self.target = deployment_named(WORKERS)
+        self.target = _target("apps/v1", "Deployment", WORKERS)
         # Many at once: a run goes on elsewhere from its last step, and Spot takes whole nodes.
         _budget(self, name, namespace, WORKERS, "25%")
         self.register_outputs({})
@@ -168,9 +175,12 @@ def template(
     )
 
 
-def deployment_named(workload: Literal["api", "workers"]) -> dict[str, str]:
-    """How an autoscaler names a Deployment of the service."""
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{SERVICE_NAME}-{workload}"}
+def _target(version: str, kind: str, workload: Literal["api", "workers"]) -> dict[str, str]:
+    return {"apiVersion": version, "kind": kind, "name": f"{SERVICE_NAME}-{workload}"}
+
+
+def _metadata(namespace: pulumi.Input[str], workload: Literal["api", "workers"]) -> ObjectMetaArgs:
+    return ObjectMetaArgs(name=f"{SERVICE_NAME}-{workload}", namespace=namespace, labels=LABELS_OF[workload])
 
 
 def _deployment(
@@ -183,12 +193,12 @@ def _deployment(
 ) -> apps.Deployment:
     return apps.Deployment(
         name,
-        metadata=ObjectMetaArgs(name=f"{SERVICE_NAME}-{workload}", namespace=namespace, labels=LABELS_OF[workload]),
+        metadata=_metadata(namespace, workload),
         spec=apps.DeploymentSpecArgs(
             selector=LabelSelectorArgs(match_labels=LABELS_OF[workload]),
             strategy=apps.DeploymentStrategyArgs(
                 type="RollingUpdate",
-                rolling_update=apps.RollingUpdateDeploymentArgs(max_surge="25%", max_unavailable=0),
+                rolling_update=apps.RollingUpdateDeploymentArgs(max_surge=SURGE, max_unavailable=0),
             ),
             template=pod,
         ),
@@ -202,7 +212,7 @@ def _budget(
 ) -> kubernetes.policy.v1.PodDisruptionBudget:
     return kubernetes.policy.v1.PodDisruptionBudget(
         name,
-        metadata=ObjectMetaArgs(name=f"{SERVICE_NAME}-{workload}", namespace=namespace, labels=LABELS_OF[workload]),
+        metadata=_metadata(namespace, workload),
         spec=kubernetes.policy.v1.PodDisruptionBudgetSpecArgs(
             selector=LabelSelectorArgs(match_labels=LABELS_OF[workload]),
             max_unavailable=most,  # rounds up, so a drain can always take one

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app import contract
+from infra.kubernetes.labels import ROLLOUT_HASH
 
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 SLOW_SECONDS = "2.0"  # an edge of the service's histograms
@@ -17,7 +18,7 @@ SERVED = 'route_class!="operations"'
 INTERACTIVE = f'route_class="{contract.ROUTE_CLASS_INTERACTIVE}"'
 
 CANARY_WINDOW = "2m"
-CANARY_LABEL = "rollouts_pod_template_hash"  # as Prometheus spells Argo's pod label
+CANARY_LABEL = ROLLOUT_HASH.replace("-", "_")  # as Prometheus spells it
 CANARY_MINIMUM = 20  # requests in the window: a share of fewer says nothing
 
 

@@ -82,6 +82,11 @@ class Settings(Model):
         return f"/{self.name}/"
 
     @property
+    def canary(self) -> bool:
+        """Whether the API's new versions come by a canary: only production has the traffic to judge one by."""
+        return self.environment == "prod"
+
+    @property
     def protected(self) -> bool:
         """Whether production's gates against deletion are shut."""
         return self.environment == "prod" and not self.teardown

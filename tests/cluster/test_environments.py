@@ -37,7 +37,8 @@ def test_every_object_is_admitted_stands_still_follows_its_image_and_goes(
     assert {urn: entry["inputs"] for urn, entry in entries(cloud).items()} == known
 
     cloud = environment(tmp_path, pulumi, own_server, stack, {**changes, "service.image": NEWER})
-    assert set(cloud.must_preview().kinds()) == {("Deployment", "update"), ("Job", "replace")}
+    kinds = {"Deployment", "Rollout"} if stack == "prod" else {"Deployment"}
+    assert set(cloud.must_preview().kinds()) == {*((kind, "update") for kind in kinds), ("Job", "replace")}
     cloud.must_up()
     assert cloud.planned() == {}
 

@@ -7,6 +7,7 @@ prometheus-node-exporter: charts/<name>/values.yaml of prometheus-community/helm
 prometheus-adapter: the same repository at 4e2b8db. fluent-bit: fluent/helm-charts charts/fluent-bit/values.yaml at 011820b.
 aws-load-balancer-controller: kubernetes-sigs/aws-load-balancer-controller helm/<name>/values.yaml at 0079377 (2.6); the two
 of webhooks came later, as public Terraform that sets them shows. Charts that a Go module ships are rendered instead (tests/cluster/test_charts.py).
+argo-rollouts: argoproj/argo-helm charts/argo-rollouts/values.yaml at 0071700, which is 2.40.9.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ PLACED = {"nodeSelector": None, "tolerations": None, "resources": None}
 BUDGET = {"podDisruptionBudget": {"enabled": None, "minAvailable": None, "unhealthyPodEvictionPolicy": None}}
 
 KEYS: dict[str, dict[str, Any]] = {
+    "argo-rollouts": {
+        "controller": {**PLACED, "replicas": None, "pdb": {"enabled": None, "maxUnavailable": None}},
+        "providerRBAC": ENABLED,
+    },
     "prometheus-operator-crds": {},
     "fluent-bit": {
         "image": {"repository": None},

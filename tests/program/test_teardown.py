@@ -107,7 +107,7 @@ def test_the_test_knows_every_gate_that_the_sdk_has_for_our_types() -> None:
 # What a destroy must delete by a call of its own, because it owns something outside the cluster (a Release's hooks, a
 # pool's instances, an Ingress's load balancer, a binding's targets, a claim's disk) or must end before its nodes do
 # (workloads).
-WORKLOADS = ("Deployment", "Service", "PodDisruptionBudget")
+WORKLOADS = ("Deployment", "Rollout", "AnalysisTemplate", "Service", "PodDisruptionBudget")
 OWNS_OUTSIDE = ("Ingress", "NodePool", "EC2NodeClass", "PersistentVolumeClaim", "Release", "TargetGroupBinding")
 
 

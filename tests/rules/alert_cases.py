@@ -51,6 +51,15 @@ def hpa(current: int, *, acting: bool = True) -> Series:
     }
 
 
+def rollout(before: str, then: str, minutes: int = 5) -> Series:
+    """A phase is a series of its own, which ends with it."""
+    labels = 'namespace="argo-rollouts",exported_namespace="agent",name="agent-api"'
+    return {
+        f'rollout_info{{{labels},phase="{before}"}}': f"1x{minutes} stale",
+        f'rollout_info{{{labels},phase="{then}"}}': f"_x{minutes} 1x60",
+    }
+
+
 def pool_waits(within_half_a_second: str) -> Series:
     bounds = {"0.025": "0+10x60", "0.5": within_half_a_second, "2.0": "0+100x60", "+Inf": "0+100x60"}
     return {f'agent_pool_wait_seconds_bucket{{pod="a",le="{bound}"}}': values for bound, values in bounds.items()}
@@ -113,6 +122,9 @@ CASES = {
             f'kube_job_failed{{namespace="{NAMESPACE}",job_name="migrate",condition="true"}}': "0x60",
         },
     ),
+    "AgentCanaryAborted": Case(rollout("Progressing", "Abort"), rollout("Paused", "Completed")),
+    # Its three pauses, five minutes each, whose ends no scrape saw.
+    "AgentCanaryWaits": Case(rollout("Progressing", "Paused"), rollout("Paused", "Completed", 16)),
     "PgBouncerClientsWait": Case(
         {'pgbouncer_pools_client_maxwait_seconds{pod="a",database="agent"}': "2x60"},
         {'pgbouncer_pools_client_maxwait_seconds{pod="a",database="agent"}': "0x20 5x3 0x37"},

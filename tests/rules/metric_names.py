@@ -19,6 +19,7 @@ CADVISOR = "google/cadvisor docs/storage/prometheus.md"
 NODE = "prometheus/node_exporter collector/{cpu,meminfo}_linux.go"
 
 OTHERS = {
+    "rollout_info": "argoproj/argo-rollouts docs/features/controller-metrics.md",
     "up": "prometheus.io/docs/concepts/jobs_instances",
     "prometheus_rule_evaluation_failures_total": "prometheus/prometheus rules/group.go",
     "alertmanager_notifications_failed_total": "prometheus/alertmanager notify/metrics.go",

@@ -26,10 +26,11 @@ from tests.environments import settings_of
 
 # Their sources name no Kubernetes minor.
 UNSEEN = {
+    "argo-rollouts",
     "fluent-bit",
     "kube-prometheus-stack",
-    "prometheus-operator-crds",
     "prometheus-adapter",
+    "prometheus-operator-crds",
     "vertical-pod-autoscaler",
 }
 END = date(2027, 8, 2)  # of EKS 1.36's standard support
