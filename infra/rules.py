@@ -245,12 +245,12 @@ def _production(settings: Settings) -> Iterator[Problem]:
         )
     if not settings.alerts.emails:
         yield Problem("alerts.emails", "[]", "alarms that nobody gets are none", "Name an address that somebody reads.")
-    if settings.service.api.min_replicas < 3:
+    if settings.service.api.min_replicas < 5:
         yield Problem(
             "service.api.minReplicas",
             settings.service.api.min_replicas,
-            "prod needs one pod in each of three zones",
-            "Set it to 3 or more.",
+            "prod needs a pod in each zone, and a canary, at first one pod, to be a fifth of them at most",
+            "Set it to 5 or more.",
         )
 
 
@@ -269,7 +269,6 @@ _RULES = (
     service_rules.shutdown,
     service_rules.environment,
     service_rules.capacity,
-    service_rules.canary,
     service_rules.connections,
     service_rules.images,
     _storage,

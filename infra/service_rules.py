@@ -19,7 +19,6 @@ from infra.system_pods import on_every_node
 from infra.versions import PGBOUNCER_EXPORTER_IMAGE, PGBOUNCER_IMAGE
 
 ROLLOUT_SURGE = 0.25  # of a Deployment: old and new pods hold connections together
-CANARY_PODS = 5  # of which one is a fifth, the canary's second weight: with fewer its first would be more than that
 _SECRET = re.compile(r"(^|_)(KEY|SECRET|TOKEN|PASSWORD)$")
 
 
@@ -120,18 +119,6 @@ def capacity(settings: Settings) -> Iterator[Problem]:
             api.max_replicas,
             f"exceeds what the {base} on-demand nodes hold ({per_node['api']} pods each): the API must not wait for Spot",
             "Lower it, or raise nodes.workers.maxNodes, a quarter of which is on demand.",
-        )
-
-
-def canary(settings: Settings) -> Iterator[Problem]:
-    """A canary's first step, which is one pod, is a small part of the traffic."""
-    least = settings.service.api.min_replicas
-    if settings.canary and least < CANARY_PODS:
-        yield Problem(
-            "service.api.minReplicas",
-            least,
-            f"a canary is one pod at first, which would be more than a {CANARY_PODS}th of the traffic",
-            f"Raise it to {CANARY_PODS} or more.",
         )
 
 

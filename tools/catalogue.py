@@ -211,6 +211,7 @@ _KUBERNETES_FLAGS = (
     "-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36",
 )
 _PLAIN = ("-trimpath", "-ldflags=-s -w")
+_ROLLOUTS = "github.com/argoproj/argo-rollouts"
 _VPA, VPA_VERSION = "k8s.io/autoscaler/vertical-pod-autoscaler", "1.7.1"
 
 
@@ -237,6 +238,13 @@ CONTROL_PLANE = (
     ),
     _control_plane("vpa-recommender", VPA_VERSION, f"{_VPA}/pkg/recommender", _PLAIN),
     _control_plane("vpa-admission-controller", VPA_VERSION, f"{_VPA}/pkg/admission-controller", _PLAIN),
+    _control_plane(
+        "rollouts-controller",
+        "1.9.1",
+        f"{_ROLLOUTS}/cmd/rollouts-controller",
+        ("-trimpath", f"-ldflags=-s -w -X {_ROLLOUTS}/utils/version.version={{version}}"),
+        wait="about 3 minutes",
+    ),
 )
 
 # The referee of the policies (tests/policies/test_referee.py).

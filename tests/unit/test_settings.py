@@ -109,7 +109,7 @@ BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dev", {"cache.lru": {"nodeType": "t4g.small"}}, ["cache.lru.nodeType='t4g.small'", "pattern"]),
     ("dev", {"cache.lru": {"nodetype": "cache.t4g.small"}}, ["cache.lru.nodetype", "Did you mean nodeType?"]),
     ("prod", {"network.natGateways": "one"}, ["network.natGateways=one over 3 zones"]),
-    ("prod", {"service.api.minReplicas": 2}, ["service.api.minReplicas=2", "3 or more"]),
+    ("prod", {"service.api.minReplicas": 2}, ["service.api.minReplicas=2", "5 or more"]),
     ("dev", {"network.zones.0.private": "10.20.32.0/24"}, ["network.zones.0.private=10.20.32.0/24", "251 usable", "Use a larger block"]),
     ("dev", {"nodes.system.instanceTypes": ["t3.medium"]}, ["nodes.system.minSize=2 × t3.medium", "with one node gone", "ask for"]),
     ("dev", {"secrets": {"mounted": ["nothing"]}}, ["secrets.mounted=nothing", "secrets.entries"]),
