@@ -53,7 +53,7 @@ class RolloutController(Component):
             },
             "providerRBAC": {"enabled": False},
         }
-        self.release = release(CONTROLLER, ROLLOUTS, values, self.child())
+        self.release = release(settings, CONTROLLER, ROLLOUTS, values, self.child())
         self.register_outputs({})
 
 

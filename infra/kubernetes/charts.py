@@ -24,6 +24,7 @@ _VERTICAL = "registry.k8s.io/autoscaling"
 IMAGES: dict[str, dict[str, str]] = {
     "karpenter": {"controller.image.repository": "public.ecr.aws/karpenter/controller"},
     "aws-load-balancer-controller": {"image.repository": "public.ecr.aws/eks/aws-load-balancer-controller"},
+    "argo-rollouts": {"controller.image.registry": "quay.io"},
     "prometheus-adapter": {"image.repository": "registry.k8s.io/prometheus-adapter/prometheus-adapter"},
     "vertical-pod-autoscaler": {
         "recommender.image.repository": f"{_VERTICAL}/vpa-recommender",

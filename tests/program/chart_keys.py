@@ -21,7 +21,7 @@ BUDGET = {"podDisruptionBudget": {"enabled": None, "minAvailable": None, "unheal
 
 KEYS: dict[str, dict[str, Any]] = {
     "argo-rollouts": {
-        "controller": {**PLACED, "replicas": None, "pdb": {"enabled": None, "maxUnavailable": None}},
+        "controller": {**PLACED, **IMAGE, "replicas": None, "pdb": {"enabled": None, "maxUnavailable": None}},
         "providerRBAC": ENABLED,
     },
     "prometheus-operator-crds": {},
