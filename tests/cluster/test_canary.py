@@ -175,7 +175,7 @@ def test_a_version_that_never_gets_ready_is_taken_back_by_its_deadline(canary: C
     ("kind", "path", "value", "said"),
     [
         ("Rollout", "spec.strategy.canary.stepz", [], "field not declared in schema"),
-        ("Rollout", "spec.revisionHistoryLimit", "five", "must be of type integer"),
+        ("Rollout", "spec.revisionHistoryLimit", "five", "expected numeric"),
         ("AnalysisTemplate", "spec.metrics", [{"name": "failed"}], "spec.metrics[0].provider: Required value"),
     ],
 )
