@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from infra.kubernetes.labels import SERVICE_NAME
 from stacks.configuration import ROOT, SERVICE, read_stack, with_checkout_image
 from stacks.embedded import engine
 from stacks.embedded.engine import Completed, Event
@@ -110,6 +111,7 @@ def standing_image(state: Mapping[str, Any]) -> str | None:
     """The image that the service runs by a state; None before the first deployment."""
     for row in state["deployment"].get("resources") or ():
         if row["type"] in _WORKLOADS and row.get("inputs"):
-            [container, *_] = row["inputs"]["spec"]["template"]["spec"]["containers"]
-            return str(container["image"])
+            for container in row["inputs"]["spec"]["template"]["spec"]["containers"]:
+                if container["name"] == SERVICE_NAME:  # the pooler's is another
+                    return str(container["image"])
     return None

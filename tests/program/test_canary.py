@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from infra.service_rules import ROLLOUT_SURGE
+from stacks.delivery.target import standing_image
 from stacks.graph import Graph
-from tests.environments import graph_of, workload
+from tests.environments import graph_of, pod_of, workload
 
 ROLLOUT = "kubernetes:argoproj.io/v1alpha1:Rollout"
 ANALYSIS = "kubernetes:argoproj.io/v1alpha1:AnalysisTemplate"
@@ -74,6 +75,15 @@ def test_a_version_that_plainly_fails_is_taken_back_before_it_has_a_second_pod()
         if row.inputs["metadata"]["name"] == "agent-api"
     )
     assert math.ceil(least * canary["steps"][0]["setWeight"] / 100) == 1
+
+
+def test_what_delivery_goes_back_to_is_the_service_s_image_and_not_the_pooler_s() -> None:
+    graph = graph_of("prod")
+    resources = [{"type": row.type, "inputs": row.inputs} for row in graph if row.kind in ("Deployment", "Rollout")]
+    assert any("pgbouncer" in row["inputs"]["metadata"]["name"] for row in resources)
+    for ordered in (resources, resources[::-1]):
+        image = standing_image({"deployment": {"resources": ordered}})
+        assert image == pod_of(graph, "agent-api")["containers"][0]["image"]
 
 
 def test_the_gates_ask_for_the_new_version_s_pods_only() -> None:
