@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 from urllib.parse import parse_qs
 
 
@@ -33,8 +34,10 @@ def served() -> Generator[Prometheus]:
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
             prometheus.asked.add(form["query"][0])
-            found = [] if prometheus.value is None else [{"metric": {}, "value": [0, str(prometheus.value)]}]
-            answer = {"status": "success", "data": {"resultType": "vector", "result": found}}
+            found: list[dict[str, Any]] = []
+            if prometheus.value is not None:
+                found = [{"metric": {}, "value": [0, str(prometheus.value)]}]
+            answer: dict[str, Any] = {"status": "success", "data": {"resultType": "vector", "result": found}}
             content = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

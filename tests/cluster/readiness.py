@@ -11,6 +11,11 @@ class Failed(Exception):
     """It will not become ready any more; the message says why."""
 
 
+def is_ready(pod: Manifest) -> bool:
+    """Whether a pod says that it serves."""
+    return any(row["type"] == "Ready" and row["status"] == "True" for row in _rows(pod["status"].get("conditions")))
+
+
 def unready(live: Manifest, api: Api) -> str | None:
     """Why an object does not work yet, or None. Raises Failed."""
     status: dict[str, Any] = live.get("status") or {}

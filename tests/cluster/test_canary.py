@@ -17,6 +17,7 @@ from tests.cluster.manifests import IMAGE, NEVER_READY, NEWER
 from tests.cluster.nodes import launch
 from tests.cluster.program import applied, named
 from tests.cluster.prometheus import Prometheus, served
+from tests.cluster.readiness import is_ready
 from tests.environments import settings_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -66,8 +67,7 @@ class Canary:
         ]
 
     def ready(self) -> int:
-        conditions: list[dict[str, str]] = [row for pod in self.pods() for row in pod["status"].get("conditions") or []]
-        return sum(row["type"] == "Ready" and row["status"] == "True" for row in conditions)
+        return sum(is_ready(pod) for pod in self.pods())
 
     def settled(self, phase: str, seconds: float = 90) -> None:
         until(lambda: self.phase() == phase, seconds, f"phase {phase}")
@@ -149,7 +149,8 @@ def test_a_version_that_nobody_asks_anything_waits_for_a_person_and_goes_on_when
     canary.prometheus.value = None
 
     def reasons() -> list[str]:
-        return [row["reason"] for row in canary.live()["status"].get("pauseConditions") or []]
+        paused: list[dict[str, str]] = canary.live()["status"].get("pauseConditions") or []
+        return [row["reason"] for row in paused]
 
     canary.deploy(NEWER)
     until(lambda: "InconclusiveAnalysisRun" in reasons(), 60, "a pause for want of requests")
@@ -180,7 +181,9 @@ def test_a_version_that_never_gets_ready_is_taken_back_by_its_deadline(canary: C
     ],
 )
 def test_a_broken_one_is_refused_by_the_api_server(canary: Canary, kind: str, path: str, value: Any, said: str) -> None:
-    broken = deepcopy(canary.manifest) if kind == "Rollout" else {**canary.manifest, "kind": kind, "spec": {}}
+    broken: Manifest = deepcopy(canary.manifest)
+    if kind != "Rollout":
+        broken |= {"kind": kind, "spec": {}}
     *parents, last = path.split(".")
     target: Any = broken
     for part in parents:

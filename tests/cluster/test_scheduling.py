@@ -14,6 +14,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.manifests import IMAGE
 from tests.cluster.nodes import CAPACITY_TYPE, ZONE, launch
 from tests.cluster.program import applied, of_kind
+from tests.cluster.readiness import is_ready
 from tests.environments import settings_of
 
 pytestmark = pytest.mark.cluster
@@ -41,11 +42,6 @@ class Placed:
     def by(self, label: str) -> Counter[str]:
         nodes = {node["metadata"]["name"]: node["metadata"]["labels"] for node in self.server.api.all("v1", "Node")}
         return Counter(nodes[pod["spec"]["nodeName"]][label] for pod in self.pods())
-
-
-def is_ready(pod: Manifest) -> bool:
-    conditions: list[dict[str, str]] = pod["status"].get("conditions") or []
-    return any(row["type"] == "Ready" and row["status"] == "True" for row in conditions)
 
 
 def is_api(manifest: Manifest) -> bool:

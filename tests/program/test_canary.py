@@ -79,7 +79,8 @@ def test_a_version_that_plainly_fails_is_taken_back_before_it_has_a_second_pod()
 
 def test_what_delivery_goes_back_to_is_the_service_s_image_and_not_the_pooler_s() -> None:
     graph = graph_of("prod")
-    resources = [{"type": row.type, "inputs": row.inputs} for row in graph if row.kind in ("Deployment", "Rollout")]
+    kinds = ("Deployment", "Rollout")
+    resources: list[dict[str, Any]] = [{"type": row.type, "inputs": row.inputs} for row in graph if row.kind in kinds]
     assert any("pgbouncer" in row["inputs"]["metadata"]["name"] for row in resources)
     for ordered in (resources, resources[::-1]):
         image = standing_image({"deployment": {"resources": ordered}})
