@@ -224,7 +224,7 @@ def _show(found: Advice, average: Decimal) -> None:
     for (name, case), row in zip(found.cases.items(), _conditions(found, average), strict=True):
         months.add_row(
             name, f"{case.discount:.0%}", dollars(case.nodes), dollars(case.estimate.total.expected),
-            f"{Decimal(row['saving']):.0%}", "holds" if row["holds"] else "fails", f"{Decimal(row['holdsUpToAverage']):.0%}",
+            f"{Decimal(row['saving']):.0%}", "holds" if row["holds"] else "fails", "always" if Decimal(row["holdsUpToAverage"]) >= 1 else f"{Decimal(row['holdsUpToAverage']):.0%}",
         )  # fmt: skip
     console.print(months)
     console.print(f"Saving: of all nodes of the peak on demand all month, at an average load of {average:.0%} of it.")

@@ -16,6 +16,7 @@ import yaml
 from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
+from moto import mock_aws
 
 from infra.instances import Shape
 from stacks.configuration import read_stack
@@ -226,3 +227,15 @@ def test_bad_arguments_are_refused(arguments: list[str], message: str, capsys: p
 def test_what_is_no_history_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="Give what `aws ec2 describe-spot-price-history"):
         read(text, "made up")
+
+
+@mock_aws
+def test_live_answers_are_kept_for_another_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    file = tmp_path / "history.json"
+    assert run_command(main, ["spot", "--live", "--save", str(file), "--yaml"]) == Exit.OK
+    assert "in place of these sections of Pulumi.prod.yaml" in capsys.readouterr().out
+    assert "m7i.2xlarge" in read(file.read_text(), "kept").offered
