@@ -222,9 +222,10 @@ def _show(found: Advice, average: Decimal) -> None:
         "a month", "Spot below on demand", "worker nodes", "environment", "saves", f"{TARGET:.0%}", "up to average"
     )
     for (name, case), row in zip(found.cases.items(), _conditions(found, average), strict=True):
+        limit = Decimal(row["holdsUpToAverage"])
         months.add_row(
             name, f"{case.discount:.0%}", dollars(case.nodes), dollars(case.estimate.total.expected),
-            f"{Decimal(row['saving']):.0%}", "holds" if row["holds"] else "fails", "always" if Decimal(row["holdsUpToAverage"]) >= 1 else f"{Decimal(row['holdsUpToAverage']):.0%}",
+            f"{Decimal(row['saving']):.0%}", "holds" if row["holds"] else "fails", "always" if limit >= 1 else f"{limit:.0%}",
         )  # fmt: skip
     console.print(months)
     console.print(f"Saving: of all nodes of the peak on demand all month, at an average load of {average:.0%} of it.")
