@@ -88,7 +88,9 @@ def no_world_ingress(rule: Subject) -> str | None:
     first, last = rule.properties.number("fromPort"), rule.properties.number("toPort")
     if rule.properties.text("ipProtocol" if rule.properties.has("ipProtocol") else "protocol") == "-1" or first is None:
         return "all ports are open to the world"
-    return None if first == last and first in WEB else f"ports {first:g}-{last or first:g} are open to the world"
+    if first == last:
+        return None if first in WEB else f"port {first:g} is open to the world"
+    return f"ports {first:g}-{last or first:g} are open to the world"
 
 
 @check(

@@ -110,7 +110,7 @@ def _danger(found: list[Danger]) -> Part | None:
 def _danger_row(danger: Danger) -> str:
     change = danger.change
     why = "; ".join(f"{code(row.path)} {_values(row.before, row.after, row.path)}" for row in danger.causes[:3])
-    effect = cell(danger.effect) + (f" **{cell(danger.refused)}**" if danger.refused else "")
+    effect = cell(danger.effect) + (f"; **{cell(danger.refused)}**" if danger.refused else "")
     what = f"{MARKS[change.operation]} {change.operation} {code(f'{change.kind} {change.name}')}"
     return f"| {_GRAVE.get(danger.downtime, '⚠️')} | {what} | {danger.downtime} | {effect} | {why or 'removed from the program'} |"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ BASE = [
 ]  # fmt: skip
 
 
+GOLDEN = Path(__file__).with_name("tour.md")
 Toured = tuple[subprocess.CompletedProcess[str], dict[str, Any], Path]
 
 
@@ -86,6 +88,15 @@ def test_the_branch_is_blocked(toured: Toured) -> None:
     assert done.returncode == 1
     assert found["verdict"] == "blocked"
     assert {"policy", "danger"} <= set(found["closed"])
+
+
+def test_the_reviewer_reads_what_people_have_read_and_found_right(toured: Toured) -> None:
+    """After a change that is meant: copy what is shown here to tour.md, and read it."""
+    _, _, output = toured
+    markdown = output / "prod.md"
+    hashes = re.compile(r"\b[0-9a-f]{7,64}\b")
+    shown = hashes.sub("HASH", markdown.read_text()).partition("<details><summary>Architecture")[0]
+    assert shown == GOLDEN.read_text()
 
 
 def test_each_danger_has_its_class_and_its_cause(
