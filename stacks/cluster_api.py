@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+from typing import Any
 
 import boto3
 import httpx
@@ -11,6 +12,7 @@ from botocore.exceptions import NoCredentialsError
 from botocore.signers import RequestSigner
 
 from stacks.account import Account
+from stacks.terminal import Refused
 
 _SECONDS = 60  # how long the signature holds; the API server takes the token for 15 minutes (aws-iam-authenticator)
 
@@ -29,6 +31,21 @@ def open_cluster(account: Account, name: str) -> httpx.Client | None:
         verify=ssl.create_default_context(cadata=authority),
         timeout=10,
     )
+
+
+def ask(cluster: httpx.Client, path: str, **parameters: str) -> Any:
+    """What the API answers. Raises Refused when it cannot be asked."""
+    try:
+        answer = cluster.get(path, params=parameters)
+        answer.raise_for_status()
+    except httpx.HTTPStatusError as failure:
+        raise Refused(
+            f"the cluster's API answered {failure.response.status_code}. Ask it with a role of access."
+        ) from None
+    except httpx.TransportError as failure:
+        reason = f"the cluster's API does not answer here ({type(failure).__name__})"
+        raise Refused(f"{reason}. Ask from the VPC or from cluster.publicAccessCidrs.") from None
+    return answer.json()
 
 
 def token(session: boto3.Session, region: str, cluster: str) -> str:

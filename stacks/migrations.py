@@ -17,7 +17,7 @@ from app.runtime.schema import our_migrations
 from infra.kubernetes.labels import COMPONENT, MIGRATE_LABELS
 from infra.settings import Settings
 from stacks.account import Account
-from stacks.cluster_api import open_cluster
+from stacks.cluster_api import ask, open_cluster
 from stacks.findings import FAIL, PASS, UNSEEN, WARN, Finding
 from stacks.review.base import commit_of, files_at
 from stacks.terminal import Refused
@@ -65,17 +65,8 @@ def look(account: Account, settings: Settings) -> Finding:
 def jobs_of(cluster: httpx.Client, namespace: str) -> list[Job]:
     """The migrate Jobs that stand. Raises Refused when the API cannot be asked."""
     path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-    try:
-        answer = cluster.get(path, params={"labelSelector": f"{COMPONENT}={MIGRATE_LABELS[COMPONENT]}"})
-        answer.raise_for_status()
-    except httpx.HTTPStatusError as failure:
-        raise Refused(
-            f"the cluster's API answered {failure.response.status_code}. Ask it with a role of access."
-        ) from None
-    except httpx.TransportError as failure:
-        reason = f"the cluster's API does not answer here ({type(failure).__name__})"
-        raise Refused(f"{reason}. Ask from the VPC or from cluster.publicAccessCidrs.") from None
-    return [_job(item) for item in answer.json()["items"]]
+    found = ask(cluster, path, labelSelector=f"{COMPONENT}={MIGRATE_LABELS[COMPONENT]}")
+    return [_job(item) for item in found["items"]]
 
 
 def schema_of(ecr: ECRClient, image: str) -> Schema | None:

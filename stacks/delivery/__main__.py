@@ -8,11 +8,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from stacks import local_service
 from stacks.configuration import ROOT, read_settings
-from stacks.delivery import drift, restore_drill
+from stacks.delivery import canary, drift, restore_drill
 from stacks.delivery.binding import read
 from stacks.delivery.deliver import apply, plan
 from stacks.delivery.price_change import price_proposal
@@ -48,7 +49,10 @@ def main(arguments: list[str]) -> int:
         return told(drift.look(target), "Drift in", chosen)
     key = os.environ.get("SERVICE_KEY", "")  # never an argument: others on the machine see those
     reviewed = read(chosen.plan.read_text())
-    apply(target, reviewed, commit, now, lambda: watched(chosen.url, chosen.watch, key), chosen.digest)
+    check = partial(smoke, chosen.url, key)
+    if settings.canary:
+        check = partial(watched, chosen.url, chosen.watch, key, partial(canary.look, settings, chosen.stack))
+    apply(target, reviewed, commit, now, check, chosen.digest)
     return Exit.OK
 
 
@@ -118,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     applying.add_argument("--plan", type=Path, required=True, help="the plan.json that was reviewed")
     applying.add_argument("--digest", required=True, help="the digest that the reviewer saw")
     applying.add_argument("--url", required=True, help="where the service answers")
-    applying.add_argument("--watch", type=int, default=0, metavar="MINUTES", help="ask again for so long")
+    applying.add_argument("--watch", type=int, default=0, metavar="MINUTES", help="how long a canary may take")
     for command in (planning, applying):
         command.add_argument("--image", help="repository@sha256:… in place of service.image")
     looks = [

@@ -13,6 +13,7 @@ from policies.pack import NOT_EVALUATED
 from stacks.capture import capture
 from stacks.configuration import settings_of
 from stacks.delivery.binding import Bound, bind, verify
+from stacks.delivery.canary import Undecided
 from stacks.delivery.target import Target, preview, standing_image, state_of
 from stacks.terminal import Exit, Refused, console
 
@@ -48,7 +49,8 @@ def _require_policies(target: Target) -> None:
 def apply(
     target: Target, reviewed: Bound, commit: str, at: datetime, check: Callable[[], str], digest: str | None = None
 ) -> None:
-    """Apply what was reviewed, then ask the service. Raises Refused when it is refused, or was taken back."""
+    """Apply what was reviewed, then ask the service. Raises Refused when it is refused, or was taken back,
+    and Undecided when people have to say whether it is good."""
     state = state_of(target)
     found, _ = preview(target, policies=False)  # they have passed on the same operations, or these differ
     verify(reviewed, bind(target.stack, commit, target.config(), state, found.changes, at), at, digest)
@@ -58,6 +60,8 @@ def apply(
         raise Refused(f"{target.stack}: the update did not succeed:\n{done.stdout[-2000:]}{done.stderr}", Exit.FAILED)
     try:
         console.print(f"{target.stack}: {check()}", markup=False)
+    except Undecided:
+        raise
     except Refused as refusal:
         raise Refused(f"{refusal} {_rolled_back(target, before)}", Exit.FAILED) from None
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 
+from stacks.delivery.canary import Standing, Undecided
 from stacks.terminal import Exit, Refused
 
 _AT_ONCE, _REQUESTS = 8, 40
@@ -41,16 +42,26 @@ def smoke(
 def watched(
     address: str,
     minutes: int,
-    key: str = "",
+    key: str,
+    standing: Callable[[], Standing],
     *,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> str:
-    """Ask now, and once a minute until a canary has had its time; the first failure ends it."""
-    said = smoke(address, key, sleep=sleep, clock=clock)
+    """Ask now, and once a minute until the canary is promoted; the first failure ends it.
+
+    Raises Refused for a failure and for a canary that was taken back, Undecided when the minutes end before it does.
+    """
     for _ in range(minutes):
-        sleep(60)
         said = smoke(address, key, sleep=sleep, clock=clock)
+        if standing().promoted:
+            return said
+        sleep(60)
+    said = smoke(address, key, sleep=sleep, clock=clock)
+    found = standing()
+    if not found.promoted:
+        waits = f"the canary has not ended in {minutes} minutes ({found.said})"
+        raise Undecided(f"{waits}. Nothing was taken back: promote it or abort it (docs/operations/delivery.md).")
     return said
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stacks.delivery.canary import Undecided
 from stacks.delivery.deliver import apply, plan
 from stacks.delivery.drift import Look, look
 from stacks.delivery.target import Embedded, standing_image, state_of
@@ -21,6 +22,10 @@ FIRST, SECOND = (f"{REGISTRY}@sha256:{digit * 64}" for digit in "12")
 
 def failing() -> str:
     raise Refused("the service does not answer.")
+
+
+def waiting() -> str:
+    raise Undecided("the canary has not ended.")
 
 
 def test_a_version_that_does_not_serve_is_taken_back_and_drift_and_a_changed_state_are_seen(
@@ -40,7 +45,11 @@ def test_a_version_that_does_not_serve_is_taken_back_and_drift_and_a_changed_sta
         apply(second, bound, "c2", now, failing)
     assert standing_image(state_of(second)) == FIRST
 
-    assert look(first) == Look("dev")
+    with pytest.raises(Undecided):
+        apply(second, plan(second, "c2", now, tmp_path / "third"), "c2", now, waiting)
+    assert standing_image(state_of(second)) == SECOND
+
+    assert look(second) == Look("dev")
     store = Store(tmp_path / "cloud" / "dev" / "cloud.sqlite")
     store.drift(store.all("aws:rds/instance:Instance")[0], "backupRetentionPeriod", 1)
-    assert [change.name for change in look(first).drifted] == ["database"]
+    assert [change.name for change in look(second).drifted] == ["database"]

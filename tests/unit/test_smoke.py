@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from stacks.delivery.canary import Standing, Undecided
 from stacks.delivery.smoke import smoke, watched
 from stacks.terminal import Refused
 
@@ -88,10 +89,24 @@ def test_a_key_signs_in_and_without_it_the_remedy_is_named(service: Service) -> 
     assert "wrong-key" not in str(refusal.value)
 
 
-def test_a_canary_that_goes_bad_while_it_is_watched_is_refused(service: Service) -> None:
+GOING_ON, PROMOTED = Standing(promoted=False, said="Paused"), Standing(promoted=True, said="Healthy")
+
+
+def test_the_service_is_asked_once_a_minute_until_its_canary_is_promoted(service: Service) -> None:
     slept: list[float] = []
-    watched(service.address, 2, sleep=slept.append)
+    standing = iter([GOING_ON, GOING_ON, PROMOTED])
+    watched(service.address, 25, "", lambda: next(standing), sleep=slept.append)
     assert slept == [60, 60]
+    assert len(service.asked) == 3 * 40
+
+
+def test_a_canary_that_goes_bad_while_it_is_watched_is_refused(service: Service) -> None:
     service.good = len(service.asked) + 60
-    with pytest.raises(Refused, match="of 40 runs failed"):
-        watched(service.address, 5, sleep=lambda _: None)
+    with pytest.raises(Refused, match="of 40 runs failed") as refusal:
+        watched(service.address, 5, "", lambda: GOING_ON, sleep=lambda _: None)
+    assert not isinstance(refusal.value, Undecided)
+
+
+def test_a_canary_that_does_not_end_is_left_to_people(service: Service) -> None:
+    with pytest.raises(Undecided, match=r"not ended in 2 minutes \(Paused\)\. Nothing was taken back: promote it"):
+        watched(service.address, 2, "", lambda: GOING_ON, sleep=lambda _: None)
