@@ -18,7 +18,7 @@ from app import audit_command, contract
 from app.database_init import command as database_init
 from app.failures import Exit, Refused
 from app.observability.logs import configure_logging
-from app.observability.tracing import ENDPOINT_VARIABLE, configure_tracing, stop_tracing
+from app.observability.tracing import configure_tracing, stop_tracing
 from app.runtime.database import connection_string
 from app.runtime.embedded_postgres import embedded_database, stop
 from app.runtime.schema import UnusableSchema, check_not_newer, migrate
@@ -66,7 +66,7 @@ def _serve(given: argparse.Namespace) -> int:
         role=role,
     )
     configure_logging(settings.log_level)
-    configure_tracing(os.environ.get(ENDPOINT_VARIABLE))
+    configure_tracing(os.environ.get(contract.OTEL_ENDPOINT))
     if given.ready_file:
         given.ready_file.unlink(missing_ok=True)
     with ExitStack() as stack:

@@ -41,6 +41,7 @@ _OURS: dict[Literal["dev", "prod"], tuple[SystemPod, ...]] = {
         SystemPod("kube-state-metrics", 1, 20, 64),
         SystemPod("prometheus-adapter", 1, 50, 128),
         SystemPod("vertical-pod-autoscaler", 3, 50, 128),
+        SystemPod("opentelemetry-collector", 1, 50, 128),
     ),
     "prod": (
         SystemPod("karpenter", 2, 250, 1024),
@@ -53,6 +54,7 @@ _OURS: dict[Literal["dev", "prod"], tuple[SystemPod, ...]] = {
         SystemPod("prometheus-adapter", 2, 100, 256),
         SystemPod("argo-rollouts", 2, 50, 128),
         SystemPod("vertical-pod-autoscaler", 3, 50, 256),
+        SystemPod("opentelemetry-collector", 2, 100, 256),
     ),
 }
 

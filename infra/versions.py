@@ -100,6 +100,9 @@ FLUENT_BIT = Pin("fluent-bit", "0.57.6", "github: state of a running cluster as 
 # The controller's 1.9.1. The newest values.yaml that could be read is of 2.40.9 (tests/program/chart_keys.py).
 ARGO_ROLLOUTS = Pin("argo-rollouts", "2.41.0", "github: Argo CD applications of public clusters, read 2026-11")
 
+# The collector's 0.153.0. Its own templates and rendered examples were read, open-telemetry/opentelemetry-helm-charts.
+COLLECTOR = Pin("opentelemetry-collector", "0.158.3", "github: the chart's repository at 0028bf0, read 2026-11")
+
 CHARTS = {
     "karpenter": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter"),
     "karpenter-crd": (KARPENTER, "oci://public.ecr.aws/karpenter/karpenter-crd"),
@@ -108,6 +111,7 @@ CHARTS = {
     "prometheus-adapter": (PROMETHEUS_ADAPTER, PROMETHEUS_CHARTS),
     "vertical-pod-autoscaler": (VERTICAL_AUTOSCALER, "https://kubernetes.github.io/autoscaler"),
     "fluent-bit": (FLUENT_BIT, "https://fluent.github.io/helm-charts"),
+    "opentelemetry-collector": (COLLECTOR, "https://open-telemetry.github.io/opentelemetry-helm-charts"),
     "argo-rollouts": (ARGO_ROLLOUTS, "https://argoproj.github.io/argo-helm"),
     "aws-load-balancer-controller": (LOAD_BALANCER_CONTROLLER, "https://aws.github.io/eks-charts"),
 }

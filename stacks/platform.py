@@ -46,6 +46,7 @@ from infra.kubernetes.quotas import Quotas
 from infra.kubernetes.rbac import NamespaceAccess
 from infra.kubernetes.secrets import MountedSecrets
 from infra.kubernetes.service import Api, Backends, Priorities, Workers
+from infra.kubernetes.trace_collector import TraceCollector
 from infra.settings import Settings
 from infra.settings.platform import GRAFANA_PASSWORD
 from stacks.billing import Record
@@ -195,6 +196,8 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     platform = PlatformNamespaces("platform", settings, inside(*foundation.nodes.ready))
     ships = foundation.workloads.roles["log-shipper"].association
     LogShipper("log-shipper", settings, foundation.pod_logs.name, inside(platform, ships, foundation.pod_logs))
+    traces = foundation.workloads.roles["trace-collector"].association
+    TraceCollector("trace-collector", settings, inside(platform, traces))
     monitoring = _monitoring(settings, foundation, inside(platform))
     adapter = MetricsAdapter("metrics-adapter", settings, inside(monitoring.release))
     scaled_by: list[pulumi.Resource] = [adapter.release]

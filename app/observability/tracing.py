@@ -20,9 +20,6 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
-"""OpenTelemetry's own name for a collector's base URL, such as http://collector:4318."""
-
 SERVICE_NAME = "langgraph-agent"
 EXPORT_TIMEOUT_SECONDS = 3  # of one export, and of the last ones of a process that stops
 

@@ -17,7 +17,7 @@ from infra.aws.load_balancer import LoadBalancer
 from infra.aws.secrets import DATABASE_ROLES, POOLER_USERS, Secrets
 from infra.aws.storage import Storage
 from infra.component import Component
-from infra.kubernetes import alertmanager, grafana, load_balancer_controller, log_shipper
+from infra.kubernetes import alertmanager, grafana, load_balancer_controller, log_shipper, trace_collector
 from infra.kubernetes.labels import HOST_AGENTS, MONITORING
 from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, PGBOUNCER, SERVICE_ACCOUNT
 from infra.settings import Settings
@@ -107,6 +107,7 @@ def workloads(
             {"targets": _targets(load_balancer)},
         ),
         Workload("log-shipper", HOST_AGENTS, log_shipper.SERVICE_ACCOUNT, {"logs": _log_shipper(settings)}),
+        Workload("trace-collector", MONITORING, trace_collector.SERVICE_ACCOUNT, {"traces": [_TRACES]}),
         Workload("alertmanager", MONITORING, alertmanager.SERVICE_ACCOUNT, {"topics": _publishes(topics)}),
         Workload(
             "database-exporter",
@@ -212,6 +213,20 @@ def _publishes(topics: Topics) -> list[Statement]:
         # docs.aws.amazon.com/sns/latest/dg/sns-key-management.html: what a publisher needs of the topic's key.
         {"Effect": "Allow", "Action": ["kms:GenerateDataKey*", "kms:Decrypt"], "Resource": topics.key},
     ]
+
+
+# AWSXRayDaemonWriteAccess (AWS managed policy) without its statistics, which the exporter does not ask for. None of the
+# actions knows a resource.
+_TRACES: Statement = {
+    "Effect": "Allow",
+    "Action": [
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+    ],
+    "Resource": "*",
+}
 
 
 def _log_shipper(settings: Settings) -> list[Statement]:

@@ -34,6 +34,8 @@ IMAGES: dict[str, dict[str, str]] = {
     },
     # By itself the chart names cr.fluentbit.io, which ECR does not pull from; Docker Hub has the same images.
     "fluent-bit": {"image.repository": "docker.io/fluent/fluent-bit"},
+    # Contrib: the other distributions have no awsxray exporter. Its tag is the chart's.
+    "opentelemetry-collector": {"image.repository": "docker.io/otel/opentelemetry-collector-contrib"},
     "kube-prometheus-stack": {
         "prometheusOperator.image.registry": "quay.io",
         "prometheusOperator.prometheusConfigReloader.image.registry": "quay.io",

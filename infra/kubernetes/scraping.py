@@ -11,6 +11,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.aws import node_provisioning
 from infra.kubernetes.labels import (
+    COLLECTOR_LABELS,
     COMPONENT,
     HOST_AGENTS,
     MONITORING,
@@ -44,6 +45,7 @@ def scraped(settings: Settings) -> list[Scraped]:
         Scraped("agent", home, SERVICE_LABELS, "metrics", pod_labels=(COMPONENT, ROLLOUT_HASH)),
         # Ports: the charts' templates (karpenter charts/karpenter, argo-helm charts/argo-rollouts).
         Scraped("karpenter", node_provisioning.NAMESPACE, {NAME: "karpenter"}, "http-metrics"),
+        Scraped("opentelemetry-collector", MONITORING, COLLECTOR_LABELS, "metrics"),
         Scraped("fluent-bit", HOST_AGENTS, {NAME: "fluent-bit"}, "http", "/api/v2/metrics/prometheus"),
     ]
     if settings.database.pooler:

@@ -8,10 +8,13 @@ from typing import Literal
 import pulumi
 
 from app import contract
+from infra.kubernetes import trace_collector
 from infra.settings import Settings
 from infra.settings.service import BedrockModel, SignIn
 
 SECRETS_PATH = "/var/run/secrets/agent"  # where the secrets are mounted
+# X-Ray is paid by the trace, and prod runs 164 million a month (stacks/cost/usage/prod.yaml).
+TRACED = {"dev": "1", "prod": "0.01"}
 # Set here, or what probes, ports and commands of the pods rely on.
 MAY_NOT_SET = frozenset(
     {
@@ -53,6 +56,10 @@ def variables(
         contract.ENV_TRUSTED_PROXIES: ",".join(map(str, balancer)),
         **sign_in(settings.service.sign_in),
         **_models(settings.service.models),
+        # Somebody may have a collector of their own; before the settings' own.
+        contract.OTEL_ENDPOINT: trace_collector.ENDPOINT,
+        contract.OTEL_SAMPLER: "parentbased_traceidratio",
+        contract.OTEL_SAMPLER_RATIO: TRACED[settings.environment],
         **settings.service.environment,
         "AWS_REGION": settings.region,
         contract.ENV_HOST: "0.0.0.0",  # noqa: S104 - the pod's own address, behind policies

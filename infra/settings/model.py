@@ -24,7 +24,7 @@ Retention = Literal[
 ]
 Endpoint = Literal[
     "bedrock-runtime", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "elasticloadbalancing",
-    "logs", "monitoring", "secretsmanager", "sqs", "sts",
+    "logs", "monitoring", "secretsmanager", "sqs", "sts", "xray",
 ]  # fmt: skip
 
 

@@ -7,6 +7,8 @@ prometheus-node-exporter: charts/<name>/values.yaml of prometheus-community/helm
 prometheus-adapter: the same repository at 4e2b8db. fluent-bit: fluent/helm-charts charts/fluent-bit/values.yaml at 011820b.
 aws-load-balancer-controller: kubernetes-sigs/aws-load-balancer-controller helm/<name>/values.yaml at 0079377 (2.6); the two
 of webhooks came later, as public Terraform that sets them shows. Charts that a Go module ships are rendered instead (tests/cluster/test_charts.py).
+opentelemetry-collector: its README and templates at 0028bf0 (0.158.3), and the values of its ci/ at 9a19d65, for values.yaml
+itself could not be read in any version of this year.
 argo-rollouts: argoproj/argo-helm charts/argo-rollouts/values.yaml at 0071700, which is 2.40.9.
 """
 
@@ -25,6 +27,15 @@ KEYS: dict[str, dict[str, Any]] = {
         "providerRBAC": ENABLED,
     },
     "prometheus-operator-crds": {},
+    "opentelemetry-collector": {
+        **PLACED,
+        **dict.fromkeys(("mode", "replicaCount", "podSecurityContext", "securityContext", "alternateConfig")),
+        "image": {"repository": None},
+        "serviceAccount": {"name": None, "automountServiceAccountToken": None},
+        "ports": dict.fromkeys(
+            ("jaeger-compact", "jaeger-grpc", "jaeger-thrift", "metrics", "otlp", "otlp-http", "zipkin"), ENABLED
+        ),
+    },
     "fluent-bit": {
         "image": {"repository": None},
         "serviceAccount": {"name": None},

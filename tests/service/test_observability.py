@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.observability.tracing import ENDPOINT_VARIABLE
+from app.contract import OTEL_ENDPOINT
 from tests.collector import Collector, listening_collector
 from tests.service.application import STEPWISE, OpenClient
 from tests.service.processes import Services
@@ -163,7 +163,7 @@ TRACED = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
 def collector(monkeypatch: pytest.MonkeyPatch) -> Generator[Collector]:
     """A collector that every service started meanwhile sends to, at once."""
     with listening_collector() as listening:
-        monkeypatch.setenv(ENDPOINT_VARIABLE, listening.url)
+        monkeypatch.setenv(OTEL_ENDPOINT, listening.url)
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
         yield listening
 

@@ -29,6 +29,7 @@ UNSEEN = {
     "argo-rollouts",
     "fluent-bit",
     "kube-prometheus-stack",
+    "opentelemetry-collector",
     "prometheus-adapter",
     "prometheus-operator-crds",
     "vertical-pod-autoscaler",

@@ -15,6 +15,7 @@ from infra.settings.service import SignIn
 from tests.environments import graph_of, pod_of, settings_of
 
 ENVIRONMENT = {value for name, value in vars(contract).items() if name.startswith("ENV_")}
+TRACING = {value for name, value in vars(contract).items() if name.startswith("OTEL_")}
 METRICS = {value for name, value in vars(contract).items() if name.startswith("METRIC_")}
 STACKS = ["dev", "prod"]
 WORKLOADS = ["agent-api", "agent-workers"]
@@ -28,9 +29,10 @@ def variables(stack: str, workload: str) -> dict[str, object]:
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_every_variable_of_a_pod_is_one_the_service_reads_and_no_one_else_may_set_it(stack: str, workload: str) -> None:
     names = set(variables(stack, workload))
-    assert names - {"AWS_REGION"} <= ENVIRONMENT
-    # The trusted proxies may be set: somebody may have a proxy of their own before the load balancer.
-    assert names <= MAY_NOT_SET | {contract.ENV_TRUSTED_PROXIES}
+    assert names - {"AWS_REGION"} <= ENVIRONMENT | TRACING
+    # These may be set: somebody may have a proxy of their own before the load balancer, or a collector elsewhere.
+    assert names <= MAY_NOT_SET | TRACING | {contract.ENV_TRUSTED_PROXIES}
+    assert names >= TRACING
 
 
 @pytest.mark.parametrize("stack", STACKS)

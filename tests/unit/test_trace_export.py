@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ExportedSpan
 from opentelemetry.sdk.trace import TracerProvider
 
+from app import contract
 from app.observability import tracing
 from app.settings import CHECKOUT
 from tests.collector import Collector, listening_collector
@@ -28,8 +29,9 @@ def collector() -> Generator[Collector]:
 
 START_OF_SCRIPT = """
 import os, sys
+from app import contract
 from app.observability import tracing
-tracing.configure_tracing(os.environ.get(tracing.ENDPOINT_VARIABLE))
+tracing.configure_tracing(os.environ.get(contract.OTEL_ENDPOINT))
 """
 API = """
 import asyncio, httpx
@@ -96,7 +98,7 @@ def _run(script: str, *arguments: str, **environment: str) -> str:
 
 
 def test_a_trace_goes_on_in_another_process_and_a_recovery_links_back_to_it(collector: Collector) -> None:
-    settings = {tracing.ENDPOINT_VARIABLE: collector.url, "OTEL_EXPORTER_OTLP_HEADERS": "x-team=agents"}
+    settings = {contract.OTEL_ENDPOINT: collector.url, "OTEL_EXPORTER_OTLP_HEADERS": "x-team=agents"}
     row = _run(API, **settings)
     _run(WORKER, row, "fail", "1", **settings)
     assert len(collector.spans()) == 4  # FastAPI makes none of its own
