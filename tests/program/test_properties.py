@@ -256,6 +256,7 @@ def test_no_policy_of_ours_allows_every_action_or_a_whole_service(stack: str) ->
 WILDCARD_RESOURCES = {
     "provisioning-controller-discovery": "EC2 Describe, Price List and ListInstanceProfiles know no resource",
     "workloads-load-balancer-controller-targets": "Describe calls know no resource",
+    "workloads-trace-collector-traces": "X-Ray's segments and sampling know no resource",
 }
 
 
