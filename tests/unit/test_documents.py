@@ -94,7 +94,8 @@ def test_every_page_is_reached_from_the_readme() -> None:
     seen, open_ = set[Path](), [ROOT / "README.md"]
     while open_:
         page = open_.pop()
-        if page in seen or page.suffix != ".md":
+        # What a test holds is another page as it was shown elsewhere: its links are from there.
+        if page in seen or page.suffix != ".md" or page.is_relative_to(ROOT / "tests"):
             continue
         seen.add(page)
         links = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
