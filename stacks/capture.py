@@ -17,6 +17,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import Stack, wait_for_rpcs
 
 from infra.settings import PROJECT, Settings
@@ -58,6 +59,7 @@ def _capture(program: Callable[[], None], stack: str, answer: Answer, preview: b
     collecting = gc.isenabled()
     gc.disable()
     monitor = _Monitor(answer)
+    SETTINGS.outputs.clear()  # set_mocks keeps those of a program that raised, whose loop is closed
     try:
         mocks.set_mocks(_NoMocks(), project=PROJECT, stack=stack, preview=preview, monitor=monitor)
 
