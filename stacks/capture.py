@@ -59,7 +59,8 @@ def _capture(program: Callable[[], None], stack: str, answer: Answer, preview: b
     collecting = gc.isenabled()
     gc.disable()
     monitor = _Monitor(answer)
-    SETTINGS.outputs.clear()  # set_mocks keeps those of a program that raised, whose loop is closed
+    # set_mocks keeps those of a program that raised, whose loop is closed.
+    SETTINGS.outputs.clear()  # pyright: ignore[reportAttributeAccessIssue]  the SDK's own decorator misleads it
     try:
         mocks.set_mocks(_NoMocks(), project=PROJECT, stack=stack, preview=preview, monitor=monitor)
 
