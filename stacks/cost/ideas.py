@@ -12,7 +12,7 @@ from infra.settings import Settings
 from infra.settings.model import Retention
 from stacks.cost.amounts import HOURS, NOTHING, exactly
 from stacks.cost.plan import Base
-from stacks.cost.rules.compute import on_demand
+from stacks.cost.rules.compute import on_demand, priced_types
 from stacks.cost.settings_change import Changes
 from stacks.cost.usage import Usage
 
@@ -65,11 +65,9 @@ def _nodes(base: Base) -> Iterator[Idea]:
 def _cheapest(base: Base, name: str) -> str | None:
     """The cheapest steady type of the same shape that the settings take."""
     wanted = shape(name)
-    prefix = "BoxUsage:"
-    names = {row.usage_type.rpartition(prefix)[2] for row in base.prices.rows if prefix in row.usage_type}
     fitting = {
         found: usd
-        for found in names
+        for found in priced_types(base.settings.region, base.prices)
         if (kind := shape(found)) and wanted and (kind.vcpu, kind.memory_gib) == (wanted.vcpu, wanted.memory_gib)
         and not found.startswith("t") and not known("", (found,))[1]
         and (usd := on_demand(base.settings.region, found, base.prices))

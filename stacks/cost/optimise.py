@@ -42,12 +42,12 @@ class Optimised:
 
 def optimised(base: Base, ideas: Iterable[Idea], today: date) -> Optimised:
     """Every idea judged."""
-    now = variant(base, {})
-    broken = _broken(now.graph, base, today)
-    judged = {idea.title: _judged(base, idea, now.estimate, broken, today) for idea in ideas}
+    graph = variant(base, {}).graph
+    before, broken = estimate(graph, base.usage, base.prices), _broken(graph, base, today)
+    judged = {idea.title: _judged(base, idea, before, broken, today) for idea in ideas}
     found = [row for row in judged.values() if isinstance(row, Suggestion)]
     return Optimised(
-        now.estimate,
+        before,
         tuple(sorted(found, key=lambda row: (-row.saving, row.idea.title))),
         {title: row for title, row in judged.items() if isinstance(row, str)},
     )

@@ -1,4 +1,4 @@
-"""A change of settings, as dotted keys: put into a stack's configuration, captured and priced again, and written to paste."""
+"""A change of settings, as dotted keys: put into a stack's configuration, captured again, and written to paste."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import yaml
 
 from infra.settings import PROJECT, Settings
 from stacks.configuration import settings_of, with_checkout_image
-from stacks.cost.estimate import Estimate, estimate
 from stacks.cost.plan import Base
-from stacks.cost.usage import Usage
 from stacks.graph import Graph
 
 Changes = Mapping[str, Any]  # such as {"network.natGateways": "one"}
@@ -21,21 +19,19 @@ Changes = Mapping[str, Any]  # such as {"network.natGateways": "one"}
 
 @dataclass(frozen=True)
 class Variant:
-    """An environment with a change: its validated settings, its whole graph, and a month of it."""
+    """An environment with a change: its validated settings, and its whole graph."""
 
     settings: Settings
     graph: Graph
-    estimate: Estimate
 
 
-def variant(base: Base, changes: Changes, usage: Usage | None = None) -> Variant:
-    """Validated, captured and priced as the environment itself is. Raises Refused where validation refuses it."""
+def variant(base: Base, changes: Changes) -> Variant:
+    """Validated and captured as the environment itself is. Raises Refused where validation refuses it."""
     from stacks.capture import capture
 
     config, _ = with_checkout_image(changed(base.config, changes))
     settings = settings_of(config, f"Pulumi.{base.stack}.yaml with {', '.join(changes) or 'no change'}")
-    graph = capture(settings, base.stack)
-    return Variant(settings, graph, estimate(graph, usage or base.usage, base.prices))
+    return Variant(settings, capture(settings, base.stack))
 
 
 def changed(config: Mapping[str, str], changes: Changes) -> dict[str, str]:

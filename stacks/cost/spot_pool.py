@@ -15,8 +15,7 @@ from infra.settings import Settings
 from stacks.cost.market import LEAST_DAYS, Market, Statistics
 from stacks.cost.plan import Base
 from stacks.cost.prices import REFRESH
-from stacks.cost.rules.compute import on_demand
-from stacks.cost.rules.use import bare
+from stacks.cost.rules.compute import on_demand, priced_types
 from stacks.cost.spot import sample
 from stacks.terminal import Refused
 
@@ -66,13 +65,7 @@ class Ranking:
 
 def sold(base: Base) -> list[str]:
     """The types that have an on-demand price here and that the settings would take."""
-    prefix = bare(base.settings.region, "BoxUsage:")
-    names = [
-        row.usage_type.removeprefix(prefix)
-        for row in base.prices.rows
-        if row.region == base.settings.region and row.service == "AmazonEC2" and row.usage_type.startswith(prefix)
-    ]
-    found = sorted({name for name in names if not known("", (name,))[1]})
+    found = [name for name in priced_types(base.settings.region, base.prices) if not known("", (name,))[1]]
     if not found:
         raise Refused(f"region={base.settings.region}: no instance type has an on-demand price here. {REFRESH}")
     return found
@@ -80,7 +73,8 @@ def sold(base: Base) -> list[str]:
 
 def ranked(base: Base, market: Market, window: tuple[datetime, datetime], count: int) -> Ranking:
     """The best types for a pool. Raises Refused where fewer than the settings ask for are left."""
-    judged = {name: _judged(base, market, window, name) for name in sold(base)}
+    wanted = _wanted(base.settings)
+    judged = {name: _judged(base, market, window, name, wanted) for name in sold(base)}
     fitting = [found for found in judged.values() if isinstance(found, Candidate)]
     left_out = {name: found for name, found in judged.items() if isinstance(found, str)}
     if len(fitting) < SPOT_MINIMUM_TYPES:
@@ -104,20 +98,26 @@ def by_rank(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         yield best
 
 
-def _judged(base: Base, market: Market, window: tuple[datetime, datetime], name: str) -> Candidate | str:
+def _wanted(settings: Settings) -> tuple[int, int]:
+    """What every type is held against: the vCPUs that most of the pool's have, and the pods on its smallest."""
+    [(vcpu, _)] = Counter(kind.vcpu for kind in known("", settings.nodes.workers.instance_types)[0]).most_common(1)
+    return vcpu, pods_per_node(settings, settings.service.workers)
+
+
+def _judged(
+    base: Base, market: Market, window: tuple[datetime, datetime], name: str, wanted: tuple[int, int]
+) -> Candidate | str:
     """A candidate, or why the type is none."""
     settings = base.settings
+    vcpu, least_pods = wanted
     [shape], _ = known("", (name,))
-    most_common = Counter(kind.vcpu for kind in known("", settings.nodes.workers.instance_types)[0]).most_common(1)[0][
-        0
-    ]
     pods = pods_per_node(_with_types(settings, name), settings.service.workers)
     usd = on_demand(settings.region, name, base.prices)
     pools = [market.statistics(name, zone.name, *window) for zone in settings.network.zones]
     told = [found for found in pools if found and found.known >= timedelta(days=LEAST_DAYS)]
-    if usd is None or shape.vcpu != most_common or name.startswith("t"):
-        return f"of another shape than {most_common} vCPUs"
-    if pods < pods_per_node(settings, settings.service.workers):
+    if usd is None or shape.vcpu != vcpu or name.startswith("t"):
+        return f"of another shape than {vcpu} vCPUs"
+    if pods < least_pods:
         return "with room for fewer pods than the pool's smallest"
     if len(market.offered.get(name, ())) < LEAST_ZONES:
         return f"sold in fewer than {LEAST_ZONES} zones"

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from stacks.delivery.propose import Proposal, changed_below
-from stacks.review.markdown import Part, cell, code, fitted
+from stacks.review.markdown import LIMIT, Part, cell, code, fitted
 from stacks.terminal import Exit, Refused
 
 FOLDER = "stacks/cost/data"
-_LONGEST = 60_000  # characters; GitHub takes 65,536
 
 
 def price_proposal(report: Path) -> tuple[Proposal, Exit]:
@@ -40,4 +39,4 @@ def body_of(told: dict[str, Any]) -> str:
     parts += [Part(heads, rows)] if rows else []
     for title, names in (("Left as they were", told["failures"]), ("Without a price, as before", told["absent"])):
         parts += [Part([f"{title}:", ""], [f"- {cell(name)}" for name in names])] if names else []
-    return fitted(parts, _LONGEST)
+    return fitted(parts, LIMIT)

@@ -116,6 +116,17 @@ def on_demand(region: str, kind: str, prices: Prices) -> Decimal | None:
     return found.rows[0].usd if found else None
 
 
+def priced_types(region: str, prices: Prices) -> list[str]:
+    """Every instance type with an on-demand price in a region, by name."""
+    prefix = bare(region, "BoxUsage:")
+    names = {
+        row.usage_type.removeprefix(prefix)
+        for row in prices.rows
+        if row.region == region and row.service == "AmazonEC2" and row.usage_type.startswith(prefix)
+    }
+    return sorted(names)
+
+
 def template_disks(item: Billed, context: Context) -> Iterator[Use]:
     """The disks of the node group of the same name: our components name a group and its template alike."""
     groups = [found for found in context.resources if found.type == NODE_GROUP and found.name == item.name]
