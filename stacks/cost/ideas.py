@@ -21,7 +21,7 @@ Risk = Literal["low", "medium", "high"]
 OFFICE_HOURS = HOURS * 60 / 168
 # All that the platform's pods ask of AWS: with any endpoint their policies let them out to endpoints alone
 # (infra/kubernetes/flows.py), so a part of them would cut the rest off.
-ENDPOINTS = ["ecr.api", "ecr.dkr", "sts", "secretsmanager", "logs", "eks", "eks-auth", "ec2", "sqs"]
+ENDPOINTS = ["ecr.api", "ecr.dkr", "sts", "secretsmanager", "logs", "eks", "eks-auth", "ec2", "sqs", "xray"]
 
 
 @dataclass(frozen=True)

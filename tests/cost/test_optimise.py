@@ -19,7 +19,7 @@ from stacks.configuration import read_stack, with_checkout_image
 from stacks.configuration import settings_of as validated
 from stacks.cost.command import main
 from stacks.cost.estimate import estimate
-from stacks.cost.ideas import Idea, ideas
+from stacks.cost.ideas import ENDPOINTS, Idea, ideas
 from stacks.cost.metrics import Metrics, Pods, read, right_sized
 from stacks.cost.optimise import optimised
 from stacks.cost.optimise_command import to_yaml
@@ -66,6 +66,10 @@ def test_what_policy_puts_right_again_or_costs_more_or_has_no_price_is_named_and
     assert "logs-retention" in found["refused"]["cluster.logRetentionDays from 30 to 14 days"]
     assert "saves nothing" in found["refused"]["Interface endpoints in place of NAT"]
     assert found["refused"]["An unknown price"].startswith("not priced: ")
+
+
+def test_the_endpoints_that_are_suggested_are_all_that_production_needs() -> None:
+    assert tuple(ENDPOINTS) == base("prod").settings.network.interface_endpoints
 
 
 amounts = st.floats(min_value=0.1, max_value=4000)
