@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -40,6 +40,7 @@ class Embedded:
     root: Path
     image: str | None = None
     settings: Mapping[str, str] | None = None
+    checkpoints: bool = True  # the engine's state after each step: stacks/embedded/workspace.py
 
     def config(self) -> Mapping[str, str]:
         chosen, _ = with_checkout_image(dict(self.settings or read_stack(self.stack)))
@@ -48,11 +49,13 @@ class Embedded:
         return chosen
 
     def run(self, arguments: Sequence[str], events: list[Event] | None = None) -> Completed:
-        workspace = engine.open_workspace(self.stack, self.pulumi, self.root, config=self.config())
+        workspace = engine.open_workspace(
+            self.stack, self.pulumi, self.root, config=self.config(), checkpoints=self.checkpoints
+        )
         return engine.run(workspace, arguments, events.append if events is not None else None)
 
     def with_image(self, image: str) -> Embedded:
-        return Embedded(self.stack, self.pulumi, self.root, image, self.settings)
+        return replace(self, image=image)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def open_workspace(
     *,
     project: Path = ROOT,
     config: Mapping[str, str] | None = None,
+    checkpoints: bool = True,
 ) -> Workspace:
     """Make or refresh the workspace of a stack, and the stack in its backend.
 
@@ -50,7 +51,7 @@ def open_workspace(
     chosen = dict(config) if config is not None else read_stack(stack, project)
     if project == ROOT:
         chosen, _ = with_checkout_image(chosen)
-    workspace = Workspace(stack, root.resolve() / stack, pulumi)
+    workspace = Workspace(stack, root.resolve() / stack, pulumi, checkpoints)
     Store(workspace.store)  # refuses before anything else is written
     prepare(workspace, project, chosen)
     state = workspace.backend / ".pulumi" / "stacks" / project_name(project) / f"{stack}.json"

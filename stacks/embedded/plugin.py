@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,8 @@ def serve(register: Callable[[grpc.Server], None]) -> NoReturn:
     # terminal's Ctrl-C does not come here.
     signal.signal(signal.SIGINT, _end)
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    # What a plugin makes lives to its end, which is near: looking for cycles took a fifth of a preview's CPU.
+    gc.disable()
     server = grpc.server(ThreadPoolExecutor(16), options=_UNLIMITED)
     register(server)
     port = server.add_insecure_port("127.0.0.1:0")

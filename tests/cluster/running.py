@@ -31,7 +31,9 @@ def environment(root: Path, pulumi: Path, server: ControlPlane, stack: str, chan
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
     (project / "Pulumi.yaml").write_text(yaml.safe_dump({**declared, "main": str(ROOT / "stacks")}))
     config = config_of(stack, changes)
-    return _on(server, open_workspace(stack, pulumi, root / "clouds", project=project, config=config))
+    return _on(
+        server, open_workspace(stack, pulumi, root / "clouds", project=project, config=config, checkpoints=False)
+    )
 
 
 def objects(root: Path, pulumi: Path, server: ControlPlane, *manifests: dict[str, Any], patience: int = 60) -> Running:
@@ -45,7 +47,7 @@ def objects(root: Path, pulumi: Path, server: ControlPlane, *manifests: dict[str
         "fixture:resources": json.dumps(rows),
         "fixture:kubeconfig": yaml.safe_dump({"clusters": [{"cluster": {"server": PLACE}}]}),
     }
-    workspace = open_workspace(STACK, pulumi, root, project=PROJECT, config=config)
+    workspace = open_workspace(STACK, pulumi, root, project=PROJECT, config=config, checkpoints=False)
     Store(workspace.store).insert(Stored(CLUSTER, "fixture", "made by hand", {}, {"endpoint": PLACE}, "us-east-1"))
     return _on(server, workspace, patience)
 

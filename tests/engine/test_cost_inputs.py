@@ -51,7 +51,7 @@ def previewed(cloud: Running, file: Path) -> dict[str, Any]:
 def test_outputs_state_and_previews_cost_what_the_graph_does_and_an_older_output_is_refused(
     tmp_path: Path, pulumi: Path
 ) -> None:
-    cloud = Running(open_workspace("dev", pulumi, tmp_path, config=config_of("dev")))
+    cloud = Running(open_workspace("dev", pulumi, tmp_path, config=config_of("dev"), checkpoints=False))
     cloud.must_up()
     graph = priced("--stack", "dev")
     outputs = said(cloud, "stack", "output", "billing", "--json")

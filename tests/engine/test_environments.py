@@ -20,7 +20,7 @@ TEARDOWN = {"teardown": True}
 
 def environment(root: Path, pulumi: Path, stack: str, changes: dict[str, Any] | None = None) -> Running:
     """A shipped environment with some of its settings changed; opened again, it is the same stack."""
-    return Running(open_workspace(stack, pulumi, root, config=config_of(stack, changes)))
+    return Running(open_workspace(stack, pulumi, root, config=config_of(stack, changes), checkpoints=False))
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def test_a_version_that_does_not_serve_is_taken_back_and_drift_and_a_changed_sta
     tmp_path: Path, pulumi: Path
 ) -> None:
     now = datetime.now(UTC)
-    first = Embedded("dev", pulumi, tmp_path / "cloud", FIRST, config_of("dev"))
+    first = Embedded("dev", pulumi, tmp_path / "cloud", FIRST, config_of("dev"), checkpoints=False)
     apply(first, plan(first, "c1", now, tmp_path / "first"), "c1", now, lambda: "it answers")
     assert standing_image(state_of(first)) == FIRST
 

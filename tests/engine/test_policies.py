@@ -115,7 +115,11 @@ def test_engine_capture_and_export_give_equal_verdicts_where_they_know_the_same(
     # Every check on, none of them strict: dev then fails many, which the comparison needs.
     config = {"all": "advisory"}
     file = written(tmp_path)
-    cloud = Running(open_workspace("dev", pulumi, tmp_path / "cloud", config=with_checkout_image(config_of("dev"))[0]))
+    cloud = Running(
+        open_workspace(
+            "dev", pulumi, tmp_path / "cloud", config=with_checkout_image(config_of("dev"))[0], checkpoints=False
+        )
+    )
     preview = cloud.command(*with_pack("preview", config=file))
     assert preview.code == 0, preview.text
     up = cloud.command(*with_pack("up", "--yes", "--skip-preview", config=file))
@@ -138,7 +142,9 @@ def test_engine_capture_and_export_give_equal_verdicts_where_they_know_the_same(
 
 
 def test_the_pack_with_devs_own_levels_lets_dev_through(tmp_path: Path, pulumi: Path) -> None:
-    cloud = Running(open_workspace("dev", pulumi, tmp_path, config=with_checkout_image(config_of("dev"))[0]))
+    cloud = Running(
+        open_workspace("dev", pulumi, tmp_path, config=with_checkout_image(config_of("dev"))[0], checkpoints=False)
+    )
     outcome = cloud.command(*with_pack("preview"))
     assert outcome.code == 0, outcome.text
     assert not assess(graph_of("dev"), "dev", datetime.now(UTC).date()).blocks

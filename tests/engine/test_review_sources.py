@@ -47,7 +47,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory, pulumi: Path) -> dict[str
     """Both environments, up."""
     roots = {stack: tmp_path_factory.mktemp(stack) for stack in CHANGES}
     for stack, root in roots.items():
-        Running(open_workspace(stack, pulumi, root, config=config_of(stack))).must_up()
+        Running(open_workspace(stack, pulumi, root, config=config_of(stack), checkpoints=False)).must_up()
     return roots
 
 
