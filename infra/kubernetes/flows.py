@@ -139,7 +139,7 @@ def _service(settings: Settings) -> Iterator[Flow]:
     yield Flow("internet-https", processes, _INTERNET, (443,))
     yield Flow("webhooks", _parts(settings, "worker"), _INTERNET, WEBHOOK_PORTS)
     yield Flow("pod-identity", with_role, _AGENT, (80,))
-    yield Flow("aws", with_role, _aws(settings), (443,))
+    yield Flow("aws", with_role, _aws(settings, "secretsmanager"), (443,))
     yield Flow("traces", processes, _COLLECTOR, (OTLP_PORT,))
 
 
@@ -159,13 +159,13 @@ def _monitoring(settings: Settings) -> Iterator[Flow]:
     yield Flow("webhooks", _control_plane(settings), webhooks, (KUBELET_PORT, 6443))
     yield Flow("notifications", _named(MONITORING, "alertmanager"), _INTERNET, (443,))
     yield Flow("pod-identity", _COLLECTOR, _AGENT, (80,))
-    yield Flow("aws", _COLLECTOR, _aws(settings), (443,))
+    yield Flow("aws", _COLLECTOR, _aws(settings, "xray"), (443,))
 
 
 def _host_agents(settings: Settings) -> Iterator[Flow]:
     yield Flow("api-server", _FLUENT_BIT, _api_server(settings), (443,))
     yield Flow("pod-identity", _FLUENT_BIT, _AGENT, (80,))
-    yield Flow("aws", _FLUENT_BIT, _aws(settings), (443,))
+    yield Flow("aws", _FLUENT_BIT, _aws(settings, "logs"), (443,))
 
 
 _INTERNET = Addresses(("0.0.0.0/0",), PRIVATE_RANGES)
@@ -193,8 +193,10 @@ def _api_server(settings: Settings) -> Addresses:
     return Addresses((*_control_plane(settings).blocks, f"{first}/32"))
 
 
-def _aws(settings: Settings) -> Addresses:
-    """AWS's own services: at the VPC's endpoints, whose addresses are private, or else on the internet."""
-    if settings.network.interface_endpoints:
-        return Addresses(tuple(str(zone.endpoints) for zone in settings.network.zones))
-    return _INTERNET
+def _aws(settings: Settings, service: str) -> Addresses:
+    """One of AWS's services: at the VPC's endpoints, whose addresses are private, or on the internet if it has none."""
+    listed = settings.network.interface_endpoints
+    inside = tuple(str(zone.endpoints) for zone in settings.network.zones) if listed else ()
+    if service in listed:
+        return Addresses(inside)
+    return Addresses((*inside, *_INTERNET.blocks), _INTERNET.without)

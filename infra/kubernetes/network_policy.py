@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -95,7 +96,12 @@ def _selector(chosen: Pods) -> LabelSelectorArgs:
 
 def _peers(end: Pods | Addresses) -> list[NetworkPolicyPeerArgs]:
     if isinstance(end, Addresses):
-        without = list(end.without) or None
-        return [NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=block, except_=without)) for block in end.blocks]
+        return [NetworkPolicyPeerArgs(ip_block=_block(block, end.without)) for block in end.blocks]
     home = LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": end.namespace})
     return [NetworkPolicyPeerArgs(namespace_selector=home, pod_selector=_selector(end))]
+
+
+def _block(block: str, without: tuple[str, ...]) -> IPBlockArgs:
+    # Kubernetes refuses an exception that is not within its block.
+    within = [part for part in without if IPv4Network(part).subnet_of(IPv4Network(block))]
+    return IPBlockArgs(cidr=block, except_=within or None)

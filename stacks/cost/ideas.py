@@ -19,8 +19,7 @@ from stacks.cost.usage import Usage
 Risk = Literal["low", "medium", "high"]
 # Working hours: twelve of them on five days of the week.
 OFFICE_HOURS = HOURS * 60 / 168
-# All that the platform's pods ask of AWS: with any endpoint their policies let them out to endpoints alone
-# (infra/kubernetes/flows.py), so a part of them would cut the rest off.
+# All that the platform's pods and nodes ask of AWS: without one, what they ask of it goes through NAT still.
 ENDPOINTS = ["ecr.api", "ecr.dkr", "sts", "secretsmanager", "logs", "eks", "eks-auth", "ec2", "sqs", "xray"]
 
 

@@ -137,6 +137,19 @@ def test_what_is_open_is_what_the_design_opens_and_nothing_else(stack: str) -> N
     assert (sorted(found - wanted), sorted(wanted - found)) == ([], [])
 
 
+def test_what_has_no_endpoint_among_others_that_have_is_asked_on_the_internet() -> None:
+    graph = graph_of("prod", {"network.interfaceEndpoints": ["secretsmanager", "ecr.api"]}, preview=False)
+    policies, everyone = reachability.NetworkPolicies.of(graph), ends("prod")
+    sources = ("database-init", "opentelemetry-collector", "log shipper")
+    ways = {
+        (source, target): policies.allow(everyone[source], everyone[target], 443)
+        for source, target in product(sources, ("endpoint subnet", "internet", "another network"))
+    }
+    inside = {(source, "endpoint subnet") for source in sources}
+    outside = {("opentelemetry-collector", "internet"), ("log shipper", "internet")}
+    assert {way for way, is_open in ways.items() if is_open} == inside | outside
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_no_of_the_design_is_a_no(stack: str) -> None:
     policies, everyone = reachability.NetworkPolicies.of(graph_of(stack, preview=False)), ends(stack)
