@@ -11,6 +11,7 @@ import contextvars
 import gc
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -48,13 +49,18 @@ def capture(
 
 
 def capture_program(program: Callable[[], None], stack: str, answer: Answer, *, preview: bool) -> Graph:
-    """The graph that any program registers. A context of its own keeps two captures apart."""
-    return contextvars.copy_context().run(_capture, program, stack, answer, preview)
+    """The graph that any program registers. A context of its own keeps two captures apart.
+
+    So does a thread, whose stack is short: the SDK walks all of it for every resource.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(contextvars.copy_context().run, _capture, program, stack, answer, preview).result()
 
 
 def _capture(program: Callable[[], None], stack: str, answer: Answer, preview: bool) -> Graph:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    loop.set_default_executor(_AtOnce())
     # Walking pulumi_aws's classes again and again to find garbage takes 40 % of a capture.
     collecting = gc.isenabled()
     gc.disable()
@@ -79,6 +85,18 @@ def _capture(program: Callable[[], None], stack: str, answer: Answer, preview: b
         asyncio.set_event_loop(None)
         loop.close()
     return Graph(stack, preview, tuple(monitor.recorded), monitor.exports)
+
+
+class _AtOnce(ThreadPoolExecutor):
+    """Our monitor answers from memory: changing threads for each call would take longer than the answers."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = Future[Any]()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as failure:
+            future.set_exception(failure)
+        return future
 
 
 class _NoMocks(mocks.Mocks):
