@@ -247,7 +247,7 @@ CONTROL_PLANE = (
     ),
 )
 
-# The referee of the policies (tests/policies/test_referee.py).
+# The referee of the policies (tests/policies/test_mutations.py).
 CHECKOV = Tool(
     name="checkov",
     version="3.3.30",

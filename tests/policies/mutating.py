@@ -73,13 +73,12 @@ Failed = tuple[str, str]  # URN and check id
 class Failures:
     """What fails in a build, by what made it fail."""
 
-    graph: Graph
     by_mutation: list[set[Failed]]
     by_nothing: set[Failed]  # on resources that no mutation touched
 
 
-def failures(mutations: Sequence[Mutation]) -> Failures:
-    """What fails in one build with all the mutations, each on its own resources."""
+def failures(mutations: Sequence[Mutation]) -> tuple[Graph, Failures]:
+    """One build with all the mutations, each on its own resources; and what fails in it."""
     touched: list[set[Place]] = [set() for _ in mutations]
     settings = mutations[0].settings() or settings_of("prod")
     with _changed(mutations, touched) as made:
@@ -100,8 +99,7 @@ def failures(mutations: Sequence[Mutation]) -> Failures:
     whose = {urn: index for urn, _ in failed for index, places in enumerate(touched) if _place(urn) in places}
     if len(mutations) == 1:
         whose = dict.fromkeys((urn for urn, _ in failed), 0)
-    return Failures(
-        graph,
+    return graph, Failures(
         [{(urn, check) for urn, check in failed if whose.get(urn) == index} for index in range(len(mutations))],
         {(urn, check) for urn, check in failed if urn not in whose},
     )
