@@ -75,8 +75,8 @@ check: $(READY) ## Lint, formatting, types, workflows, and the age of the price 
 	@$(RUN) tools.workflows
 	@$(RUN) stacks.cost prices
 
-bench: $(READY) ## Measure: the preview against the engine's, and the service against a plain handler
-	@$(RUN) tests.bench
+bench: $(READY) ## Measure in short: previews against the engine's, the service against a plain handler
+	@$(RUN) tests.bench --quick
 	@$(RUN) app bench --quick
 
 soak: $(READY) ## Random faults under load for MINUTES, every promise checked after each round

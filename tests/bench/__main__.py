@@ -1,16 +1,13 @@
-"""`make bench`: previews in process and by the real engine; the engine's `up` from nothing, and how it grows."""
+"""Previews in process and by the real engine; the engine's `up` from nothing, and how it grows."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +23,7 @@ from stacks.review.markdown import markdown
 from stacks.terminal import Exit, Refused, console, errors, run_command
 from tests.bench.growth import Up, up_of_size, up_of_stack
 from tests.bench.policies import policies
+from tests.bench.timing import median
 from tools.activity import shown
 from tools.catalogue import Unavailable
 from tools.obtain import obtain
@@ -57,33 +55,36 @@ class Reviewed:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured, after one run to warm up")
+    parser.add_argument("--quick", action="store_true", help="each once and cold, and an up of 100 resources alone")
     parser.add_argument("--long", action="store_true", help="an up of 1,000 resources too, which takes minutes")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
+    runs = 0 if options.quick else options.runs
     pulumi = find_pulumi()
     with shown(errors) as report:
 
         def measure(stack: str) -> Measured:
             report(f"measuring {stack}", 0, None)
-            return Measured(stack, in_process(stack, options.runs), pulumi and engine(stack, pulumi, options.runs))
+            return Measured(stack, in_process(stack, runs), pulumi and engine(stack, pulumi, runs))
 
         results = [measure(stack) for stack in known_stacks()]
         report("measuring a review of every stack", 0, None)
-        reviewed = review(options.runs)
+        reviewed = review(runs)
         report("measuring policies", 0, None)
-        checked = policies(pulumi, options.runs)
+        checked = policies(pulumi, runs)
         ups: list[Up] = []
         if pulumi:
-            report("measuring up of prod", 0, None)
-            ups.append(up_of_stack("prod", pulumi))
-            for size in (*SIZES, *(LONG_SIZES if options.long else ())):
+            if not options.quick:
+                report("measuring up of prod", 0, None)
+                ups.append(up_of_stack("prod", pulumi))
+            for size in SIZES[:1] if options.quick else (*SIZES, *(LONG_SIZES if options.long else ())):
                 report(f"measuring up of {size} resources", 0, None)
                 ups.append(up_of_size(size, pulumi))
     if options.json:
         rows = [asdict(result) | {"ratio": result.ratio} for result in results]
         whole = {
             "cores": os.cpu_count(),
-            "runs": options.runs,
+            "runs": runs,
             "preview": rows,
             "review": asdict(reviewed),
             "policies": asdict(checked) | {"ratio": checked.ratio},
@@ -91,12 +92,14 @@ def main(arguments: list[str]) -> int:
         }
         sys.stdout.write(json.dumps(whole, indent=2) + "\n")
     else:
-        print_table(results, options.runs)
+        print_table(results, runs)
         console.print(
             f"review of every stack: {reviewed.from_graphs:.1f} s from the base's graphs, {reviewed.whole:.1f} s with them"
         )
         console.print(checked.told(), markup=False, soft_wrap=True)
         print_ups(ups)
+        if options.quick:
+            console.print("short and noisy; without --quick: medians, prod's up from nothing, and 300 resources")
     return Exit.OK
 
 
@@ -150,16 +153,6 @@ def review(runs: int) -> Reviewed:
     )
 
 
-def median(runs: int, work: Callable[[], object]) -> float:
-    """The median duration after one run that is not counted: it fills the caches."""
-    durations: list[float] = []
-    for _ in range(runs + 1):
-        started = time.perf_counter()
-        work()
-        durations.append(time.perf_counter() - started)
-    return statistics.median(durations[1:])
-
-
 def print_table(results: list[Measured], runs: int) -> None:
     table = Table("preview of", "in process", "by the engine", "ratio", box=None, header_style="bold", pad_edge=False)
     for result in results:
@@ -167,7 +160,8 @@ def print_table(results: list[Measured], runs: int) -> None:
         ratio_text = f"{result.ratio:.1f} ×" if result.ratio else ""
         table.add_row(result.stack, f"{result.in_process:.1f} s", engine_text, ratio_text)
     console.print(table)
-    console.print(f"median of {runs} runs on {os.cpu_count()} cores, each a new process, after one to warm up")
+    how_often = f"median of {runs} runs, after one to warm up" if runs else "one run"
+    console.print(f"{how_often}, on {os.cpu_count()} cores, each a new process")
 
 
 def print_ups(ups: list[Up]) -> None:

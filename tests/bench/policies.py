@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 from stacks.configuration import ROOT, known_stacks
 from stacks.embedded.engine import open_workspace, run
 from stacks.terminal import Exit, Refused
+from tests.bench.timing import median
 from tests.environments import graph_of
 
 
@@ -34,12 +32,12 @@ class Policies:
 
 
 def policies(pulumi: Path | None, runs: int) -> Policies:
-    """Measured after one run to warm up."""
+    """Each after one run to warm up."""
     from policies.command import assess
 
     today = date(2026, 11, 21)
     graphs = {stack: graph_of(stack) for stack in known_stacks()}
-    checks = _median(runs, lambda: [assess(graph, stack, today) for stack, graph in graphs.items()])
+    checks = median(runs, lambda: [assess(graph, stack, today) for stack, graph in graphs.items()])
     if pulumi is None:
         return Policies(checks, None, None)
     pack = ("--policy-pack", str(ROOT / "policies"), "--policy-pack-config", str(ROOT / "policies/config/prod.json"))
@@ -52,13 +50,4 @@ def policies(pulumi: Path | None, runs: int) -> Policies:
             if completed.code != 0 and not options:
                 raise Refused(f"pulumi preview of prod failed:\n{completed.stderr}", Exit.FAILED)
 
-        return Policies(checks, _median(runs, preview), _median(runs, lambda: preview(*pack)))
-
-
-def _median(runs: int, work: Callable[[], object]) -> float:
-    durations: list[float] = []
-    for _ in range(runs + 1):
-        started = time.perf_counter()
-        work()
-        durations.append(time.perf_counter() - started)
-    return statistics.median(durations[1:])
+        return Policies(checks, median(runs, preview), median(runs, lambda: preview(*pack)))
