@@ -36,6 +36,10 @@ class Gates:
         """As if they had never come: their transactions are gone."""
         self._sessions(end=True)
 
+    def end_leases(self) -> None:
+        """Those of processes that are all dead; else another would wait for them to end by themselves."""
+        self.connection.execute("UPDATE runs SET lease_until = now() WHERE status = 'running'")
+
     def open(self) -> None:
         self.connection.execute("SELECT pg_advisory_unlock(7)")
 

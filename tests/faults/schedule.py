@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,22 +31,18 @@ class Schedule:
     _frozen: dict[int, Running] = field(default_factory=dict[int, Running])
     _thawing: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
-    async def run(self, seconds: float) -> Figures:
-        """For so long, and until everything has been repaired and every run has ended."""
-        chance = random.Random(self.seed)
+    async def run(self, seconds: float, least: int = 0) -> Figures:
+        """For so long and so many faults, and until everything has been repaired and every run has ended."""
         load = Load(self.stage.cluster.client())
         working = asyncio.create_task(self._keep_busy(load))
         since = now(self.stage)
         try:
-            async with asyncio.timeout(seconds):
-                await self._break_things(chance)
-        except TimeoutError:
-            pass
-        working.cancel()
-        try:
+            await self._break_things(seconds, least)
+            working.cancel()
             await self._repair()
             figures = await settle(f"seed {self.seed}", load, since, self.stage, thaws=self.thaws)
         finally:
+            working.cancel()
             load.cancel()
         dead = [running.log.stem for running in self.stage.cluster.processes if running.process.poll() is not None]
         figures.findings.violations += [f"process {name} ended by itself" for name in dead]
@@ -59,7 +56,8 @@ class Schedule:
                 load.add(chance.randint(1, 4), chance.choice(PAUSES))
             await asyncio.sleep(chance.uniform(0.05, 0.4))
 
-    async def _break_things(self, chance: random.Random) -> None:
+    async def _break_things(self, seconds: float, least: int) -> None:
+        chance, end = random.Random(self.seed), time.monotonic() + seconds
         faults: Mapping[str, Callable[[random.Random], Awaitable[None]]] = {
             "kill": self._kill,
             "terminate": self._terminate,
@@ -67,11 +65,10 @@ class Schedule:
             "cut": self._cut,
             "stop": self._stop_postgres,
         }
-        while True:
+        while time.monotonic() < end or self.done.total() < least:
             await asyncio.sleep(chance.uniform(0.2, 3))
             name = chance.choice(list(faults))
-            # A fault is done in one piece, also when the time is over: a half-replaced process helps nobody.
-            await asyncio.shield(asyncio.ensure_future(faults[name](chance)))
+            await faults[name](chance)
             self.done[name] += 1
 
     async def _kill(self, chance: random.Random) -> None:

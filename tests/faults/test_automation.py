@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 CRONS = 6
 DELAYED = 6
-ROUNDS = 3
+ROUNDS = 2
 KILLS = 2
 NEVER = "0 0 29 2 *"  # by itself not during this test; the test makes its times come
 INPUT = {"lines": ["a:0"]}

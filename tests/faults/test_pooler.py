@@ -27,7 +27,7 @@ async def open_pooled_stage(server: OwnPostgres, calm: OwnPostgres) -> AsyncGene
 
 async def test_runs_of_a_killed_process_end_elsewhere(calm: OwnPostgres) -> None:
     async with open_pooled_stage(calm, calm) as stage:
-        held(await scenarios.kill(stage, stage.cluster.processes[0], offset=0.8), done_within=15)
+        held(await scenarios.kill(stage, stage.cluster.processes[0], offset=2.3), done_within=15)
 
 
 async def test_sigterm_hands_runs_over_at_their_next_step(calm: OwnPostgres) -> None:
@@ -35,6 +35,7 @@ async def test_sigterm_hands_runs_over_at_their_next_step(calm: OwnPostgres) -> 
         figures = await scenarios.terminate(stage, stage.cluster.processes[0])
         held(figures, done_within=5, exit_within=2)
         assert figures.findings.repeated_steps == 0
+    assert figures.findings.failures == 0
 
 
 async def test_runs_go_on_when_the_database_behind_the_pooler_is_back(calm: OwnPostgres, fragile: OwnPostgres) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any, Literal, cast, get_args
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ import pytest
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.schema import RunCreateMetadata
 
-from tests.faults.clients import KINDS, Caller, Kind, client_of
+from tests.faults.clients import KINDS, Caller, client_of
 from tests.faults.cluster import Stage, open_stage
 from tests.faults.invariants import all_ended, examine, rows
 from tests.faults.load import held, loaded, now, settle
@@ -28,6 +28,13 @@ STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 STEPS = 3  # of project/lines.py
 
 THREADS, CLIENTS, TURNS = 8, 128, 2
+
+
+@pytest.fixture(scope="module")
+async def stage(calm: OwnPostgres) -> AsyncGenerator[Stage]:
+    """Two processes that nothing happens to; each test has threads of its own."""
+    async with open_stage(calm.new_database(), calm.new_effects()) as opened:
+        yield opened
 
 
 @dataclass
@@ -133,18 +140,17 @@ async def test_of_two_answers_to_one_question_at_once_one_is_taken_and_the_other
         await asyncio.gather(*(ask_once() for _ in range(10)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_a_request_sent_many_times_at_once_to_both_processes_is_one_run(stage: Stage, kind: Kind) -> None:
+async def test_a_request_sent_many_times_at_once_to_both_processes_is_one_run(stage: Stage) -> None:
     client = stage.cluster.client()
     callers: list[Caller] = []
-    for strategy in STRATEGIES:
+    for kind, strategy in product(KINDS, STRATEGIES):
         first = Caller(kind)
         again = [Caller(kind, first.thread_id, first.said, first.key) for _ in range(15)]
         callers += [first, *again]
         await asyncio.gather(*(each.call(client, 0.05, multitask_strategy=strategy) for each in (first, *again)))
     found = examine(stage.database_url, stage.effects_url, callers)
     assert not found.violations
-    assert len({caller.run_id for caller in callers}) == found.attempts == len(STRATEGIES)
+    assert len({caller.run_id for caller in callers}) == found.attempts == len(KINDS) * len(STRATEGIES)
 
 
 async def test_two_workers_that_hear_of_the_same_runs_at_once_execute_each_of_them_once(calm: OwnPostgres) -> None:

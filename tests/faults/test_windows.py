@@ -16,6 +16,7 @@ from tests.faults.cluster import Stage, open_stage
 from tests.faults.gates import closed_gates
 from tests.faults.invariants import all_ended, examine, rows
 from tests.faults.postgres import OwnPostgres
+from tests.service.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +74,7 @@ async def aftermath(calm: OwnPostgres) -> AsyncGenerator[Aftermath]:
             for process in (first, narrow, wide):
                 stage.cluster.kill(process)
             gates.end_those_who_wait()
+            gates.end_leases()
             gates.open()
         await stage.cluster.start()
         await asyncio.gather(*calls[:2])
@@ -148,6 +150,8 @@ async def test_a_run_whose_acceptance_nobody_could_tell_is_not_accepted_twice(ca
             await gates.until_waiting(1)
             stage.cluster.kill(stage.cluster.processes[0])
             gates.open()  # the statement goes on without its process
+            await eventually(lambda: rows(stage.database_url, "SELECT FROM runs"))
+            gates.end_leases()
         await stage.cluster.start()
         await call
         assert await all_ended(stage.database_url, 60)
