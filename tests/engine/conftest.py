@@ -1,4 +1,4 @@
-"""One folder of embedded clouds per worker."""
+"""What stands on the embedded cloud, made once a run."""
 
 from __future__ import annotations
 
@@ -8,19 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.engine.running import fixture_cloud
+from tests.engine.standing import Standing, brought_up
+from tests.once import once_a_run
 
 
 @pytest.fixture(scope="session")
-def clouds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where this worker's embedded clouds are; a path with a space, as a user's may have."""
-    return tmp_path_factory.mktemp("embedded clouds")
-
-
-@pytest.fixture(scope="session")
-def standing_platform(clouds: Path, pulumi: Path) -> Path:
+def standing_platform(tmp_path_factory: pytest.TempPathFactory, pulumi: Path) -> Path:
     """The fixture's platform, up; tests take copies."""
-    fixture_cloud(clouds / "standing", pulumi).must_up()
-    return clouds / "standing"
+    return once_a_run(tmp_path_factory, "standing platform", lambda root: fixture_cloud(root, pulumi).must_up())
 
 
 @pytest.fixture
@@ -29,3 +24,15 @@ def standing(standing_platform: Path, tmp_path: Path) -> Path:
     copy = tmp_path / "embedded clouds"
     shutil.copytree(standing_platform, copy)
     return copy
+
+
+@pytest.fixture(scope="session")
+def dev(tmp_path_factory: pytest.TempPathFactory, pulumi: Path) -> Standing:
+    """dev, up."""
+    return brought_up(tmp_path_factory, "dev", pulumi)
+
+
+@pytest.fixture(scope="session")
+def prod(tmp_path_factory: pytest.TempPathFactory, pulumi: Path) -> Standing:
+    """prod, up."""
+    return brought_up(tmp_path_factory, "prod", pulumi)

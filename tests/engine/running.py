@@ -19,12 +19,21 @@ STACK = "test"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended, and the operations it planned or did, by URN."""
+    """How a command ended, and what it planned or did."""
 
     code: int
     text: str
-    operations: dict[str, set[str]]
     events: list[Event]
+
+    @property
+    def operations(self) -> dict[str, set[str]]:
+        """The engine's operations by URN."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for event in self.events:
+            metadata = event.get("resourcePreEvent", {}).get("metadata")
+            if metadata and metadata["type"] != "pulumi:pulumi:Stack":
+                found[metadata["urn"]].add(metadata["op"])
+        return dict(found)
 
     def by_urn(self) -> dict[str, str]:
         """What changes: create, update, replace or delete; what stays is left out."""
@@ -64,12 +73,7 @@ class Running:
     def command(self, *arguments: str) -> Outcome:
         events: list[Event] = []
         completed = run(self.workspace, arguments, events.append)
-        operations: defaultdict[str, set[str]] = defaultdict(set)
-        for event in events:
-            metadata = event.get("resourcePreEvent", {}).get("metadata")
-            if metadata and metadata["type"] != "pulumi:pulumi:Stack":
-                operations[metadata["urn"]].add(metadata["op"])
-        return Outcome(completed.code, completed.stdout + completed.stderr, dict(operations), events)
+        return Outcome(completed.code, completed.stdout + completed.stderr, events)
 
     def up(self) -> Outcome:
         return self.command("up", "--yes", "--skip-preview")

@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 
 from stacks.configuration import ROOT
-from stacks.embedded.engine import open_workspace, run
+from stacks.cost.estimate import as_data, estimate
+from stacks.cost.prices import load
+from stacks.cost.usage import read
+from stacks.embedded.engine import run
 from stacks.terminal import Exit
-from tests.engine.running import Running
-from tests.environments import config_of
+from tests.engine.running import Outcome, Running
+from tests.engine.standing import Standing
+from tests.environments import graph_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(580)]
 
@@ -40,19 +44,16 @@ def said(cloud: Running, *arguments: str) -> str:
     return done.stdout
 
 
-def previewed(cloud: Running, file: Path) -> dict[str, Any]:
+def priced_events(outcome: Outcome, file: Path) -> dict[str, Any]:
     """What the event log of a preview is priced at."""
-    outcome = cloud.command("preview", "--show-sames")
-    assert outcome.code == 0, outcome.text
     file.write_text("".join(f"{json.dumps(event)}\n" for event in outcome.events))
     return priced("--from", str(file))
 
 
 def test_outputs_state_and_previews_cost_what_the_graph_does_and_an_older_output_is_refused(
-    tmp_path: Path, pulumi: Path
+    dev: Standing, tmp_path: Path, pulumi: Path
 ) -> None:
-    cloud = Running(open_workspace("dev", pulumi, tmp_path, config=config_of("dev"), checkpoints=False))
-    cloud.must_up()
+    cloud = dev.copy(tmp_path / "dev", pulumi, CHANGE)
     graph = priced("--stack", "dev")
     outputs = said(cloud, "stack", "output", "billing", "--json")
     state = tmp_path / "state.json"
@@ -60,12 +61,13 @@ def test_outputs_state_and_previews_cost_what_the_graph_does_and_an_older_output
     for source, found in {
         "outputs": priced(text=outputs),
         "state": priced("--from", str(state)),
-        "preview of nothing": previewed(cloud, tmp_path / "same"),
+        "preview of nothing": priced_events(dev.again, tmp_path / "same"),
     }.items():
         assert (found["total"], found["lines"]) == (graph["total"], graph["lines"]), source
 
-    changed = Running(open_workspace("dev", pulumi, tmp_path, config=config_of("dev", CHANGE)))
-    found = previewed(changed, tmp_path / "changed")["delta"]
+    changed = cloud.command("preview", "--show-sames")
+    assert changed.code == 0, changed.text
+    found = priced_events(changed, tmp_path / "changed")["delta"]
     assert found["before"] == graph["total"]["expected"]
     moved = {row["urn"].rsplit("::", 1)[-1]: Decimal(row["amount"]) for row in found["changes"]}
     assert moved == {
@@ -73,9 +75,8 @@ def test_outputs_state_and_previews_cost_what_the_graph_does_and_an_older_output
         "network-us-east-1b": Decimal("32.85"),  # 0.045 × 730
         "network-nat-us-east-1b": Decimal("3.65"),  # 0.005 × 730
     }
-    changed.must_up()
-    after = priced(text=said(changed, "stack", "output", "billing", "--json"))
-    assert after["total"]["expected"] == found["after"]
+    after = as_data(estimate(graph_of("dev", CHANGE), read("dev"), load()))
+    assert found["after"] == after["total"]["expected"]
 
     older = cost(text=json.dumps({**json.loads(outputs), "version": 0}))
     assert older.returncode == Exit.BAD_INPUT

@@ -5,77 +5,51 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stacks.configuration import ROOT
-from stacks.embedded.engine import open_workspace
-from tests.engine.running import Running
-from tests.environments import config_of
+from tests.engine.standing import Standing, environment
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(580)]
-TEARDOWN = {"teardown": True}
 
 
-def environment(root: Path, pulumi: Path, stack: str, changes: dict[str, Any] | None = None) -> Running:
-    """A shipped environment with some of its settings changed; opened again, it is the same stack."""
-    return Running(open_workspace(stack, pulumi, root, config=config_of(stack, changes), checkpoints=False))
-
-
-@pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory, pulumi: Path) -> Path:
-    """dev, up."""
-    root = tmp_path_factory.mktemp("dev")
-    cloud = environment(root, pulumi, "dev")
-    planned = cloud.must_preview().by_urn()
-    assert set(planned.values()) == {"create"}
-    assert cloud.must_up().by_urn() == planned
-    return root
-
-
-def test_a_second_preview_and_a_refresh_of_dev_change_nothing(dev: Path, pulumi: Path) -> None:
-    cloud = environment(dev, pulumi, "dev")
-    assert cloud.planned() == {}
-    assert cloud.refresh().effects() == {}
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        pytest.param({"database.backupRetentionDays": 5}, {("Instance", "update"): 1}, id="how long backups are kept"),
-        pytest.param(
-            {"service.workers.maxReplicas": 7},
-            {("HorizontalPodAutoscaler", "update"): 1, ("ResourceQuota", "update"): 1},
-            id="replicas",
-        ),
-    ],
-)
-def test_one_setting_of_dev_changes_exactly_what_it_says(
-    dev: Path, pulumi: Path, changes: dict[str, Any], expected: dict[tuple[str, str], int]
+def test_an_environment_becomes_what_its_preview_planned_and_a_second_preview_and_a_refresh_change_nothing(
+    dev: Standing, prod: Standing, tmp_path: Path, pulumi: Path
 ) -> None:
-    cloud = environment(dev, pulumi, "dev", changes)
-    assert cloud.must_preview().kinds() == expected
+    for stack in (dev, prod):
+        planned = stack.planned.by_urn()
+        assert set(planned.values()) == {"create"}
+        assert stack.made.by_urn() == planned
+        assert stack.again.effects() == {}
+        refreshed = stack.copy(tmp_path / stack.stack, pulumi).refresh()
+        assert (refreshed.code, refreshed.effects()) == (0, {}), refreshed.text
+
+
+def test_settings_of_dev_change_exactly_what_they_say(dev: Standing, tmp_path: Path, pulumi: Path) -> None:
+    changes = {"database.backupRetentionDays": 5, "service.workers.maxReplicas": 7}
+    assert dev.copy(tmp_path / "dev", pulumi, changes).must_preview().kinds() == {
+        ("Instance", "update"): 1,
+        ("HorizontalPodAutoscaler", "update"): 1,
+        ("ResourceQuota", "update"): 1,
+    }
 
 
 def test_a_replacement_in_the_middle_of_dev_finishes_and_dev_comes_down_without_a_trace(
-    dev: Path, pulumi: Path
+    dev: Standing, tmp_path: Path, pulumi: Path
 ) -> None:
     changes = {
         "network.zones.0.data": "10.20.12.0/24",
         "network.zones.0.private": "10.20.128.0/19",
         "nodes.system.instanceTypes": ["m6i.large"],
     }
-    cloud = environment(dev, pulumi, "dev", changes)
-    planned = cloud.must_preview()
+    cloud = dev.copy(tmp_path / "dev", pulumi, changes)
     # Not the cluster, which stands in subnets of its own, nor what hangs on its security group.
-    assert {kind for kind, effect in planned.kinds() if effect == "replace"} == {
+    assert {kind for kind, effect in cloud.must_up().kinds() if effect == "replace"} == {
         "Subnet",
         "RouteTableAssociation",
         "NodeGroup",
     }
-    # A block with an unknown in it is unknown as a whole to what reads it, so a preview may plan more than is done.
-    assert cloud.must_up().by_urn().items() <= planned.by_urn().items()
     assert cloud.planned() == {}
     destroyed = cloud.destroy()
     assert destroyed.code == 0, destroyed.text
@@ -84,14 +58,10 @@ def test_a_replacement_in_the_middle_of_dev_finishes_and_dev_comes_down_without_
 
 
 def test_prod_is_protected_until_teardown_opens_every_gate_and_leaves_what_is_listed(
-    tmp_path: Path, pulumi: Path
+    prod: Standing, tmp_path: Path, pulumi: Path
 ) -> None:
     root = tmp_path / ".embedded"
-    cloud = environment(root, pulumi, "prod")
-    assert set(cloud.planned().values()) == {"create"}
-    cloud.must_up()
-    assert cloud.planned() == {}
-
+    cloud = prod.copy(root, pulumi)
     before = cloud.store.all()
     down = subprocess.run(
         [sys.executable, "-m", "stacks.down", "--stack", "prod", "--folder", str(tmp_path)],
@@ -105,7 +75,7 @@ def test_prod_is_protected_until_teardown_opens_every_gate_and_leaves_what_is_li
     assert "langgraph-eks:teardown to true" in " ".join(down.stderr.split())
     assert cloud.store.all() == before
 
-    cloud = environment(root, pulumi, "prod", TEARDOWN)
+    cloud = environment(root, pulumi, "prod", {"teardown": True})
     cloud.must_up()
     kept = {entry["urn"] for entry in cloud.resources().values() if entry.get("retainOnDelete")}
     destroyed = cloud.destroy()

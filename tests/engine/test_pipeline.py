@@ -13,6 +13,7 @@ from stacks.delivery.drift import Look, look
 from stacks.delivery.target import Embedded, standing_image, state_of
 from stacks.embedded.store import Store
 from stacks.terminal import Refused
+from tests.engine.standing import Standing
 from tests.environments import config_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(580)]
@@ -28,11 +29,12 @@ def waiting() -> str:
     raise Undecided("the canary has not ended.")
 
 
-def test_a_version_that_does_not_serve_is_taken_back_and_drift_and_a_changed_state_are_seen(
-    tmp_path: Path, pulumi: Path
+def test_a_version_that_does_not_serve_is_taken_back_and_drift_and_a_changed_commit_are_seen(
+    dev: Standing, tmp_path: Path, pulumi: Path
 ) -> None:
-    now = datetime.now(UTC)
-    first = Embedded("dev", pulumi, tmp_path / "cloud", FIRST, config_of("dev"), checkpoints=False)
+    now, root = datetime.now(UTC), tmp_path / "cloud"
+    dev.copy(root, pulumi)
+    first = Embedded("dev", pulumi, root, FIRST, config_of("dev"), checkpoints=False)
     apply(first, plan(first, "c1", now, tmp_path / "first"), "c1", now, lambda: "it answers")
     assert standing_image(state_of(first)) == FIRST
 
@@ -45,11 +47,12 @@ def test_a_version_that_does_not_serve_is_taken_back_and_drift_and_a_changed_sta
         apply(second, bound, "c2", now, failing)
     assert standing_image(state_of(second)) == FIRST
 
+    # What was taken back left the state as it was: the plan still holds.
     with pytest.raises(Undecided):
-        apply(second, plan(second, "c2", now, tmp_path / "third"), "c2", now, waiting)
+        apply(second, bound, "c2", now, waiting)
     assert standing_image(state_of(second)) == SECOND
 
     assert look(second) == Look("dev")
-    store = Store(tmp_path / "cloud" / "dev" / "cloud.sqlite")
+    store = Store(root / "dev" / "cloud.sqlite")
     store.drift(store.all("aws:rds/instance:Instance")[0], "backupRetentionPeriod", 1)
     assert [change.name for change in look(second).drifted] == ["database"]

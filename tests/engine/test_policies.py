@@ -13,28 +13,24 @@ import pytest
 from policies.catalogue import all_checks
 from policies.check import Status
 from policies.command import assess
-from policies.configuration import FOLDER, NOT_EVALUATED, choices
+from policies.configuration import NOT_EVALUATED, choices
 from policies.evaluate import evaluate
 from policies.export import graph_of_export
 from policies.waivers import read_waivers, waived
-from stacks.configuration import ROOT, with_checkout_image
-from stacks.embedded.engine import export, open_workspace
+from stacks.embedded.engine import export
 from stacks.graph import Graph
-from tests.engine.running import Outcome, Running, cloud_of
-from tests.environments import config_of, graph_of
+from tests.engine.running import Outcome, cloud_of
+from tests.engine.standing import ADVISORY, Standing, environment, with_pack
+from tests.environments import graph_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(580)]
 GROUP = "aws:cloudwatch/logGroup:LogGroup"
 
 
-def with_pack(*command: str, config: Path = FOLDER / "dev.json") -> tuple[str, ...]:
-    return (*command, "--policy-pack", str(ROOT / "policies"), "--policy-pack-config", str(config))
-
-
 def written(folder: Path, **levels: Any) -> Path:
     """A configuration of the pack."""
     file = folder / "config.json"
-    file.write_text(json.dumps({"all": "advisory", **levels}))
+    file.write_text(json.dumps({**ADVISORY, **levels}))
     return file
 
 
@@ -60,21 +56,18 @@ def test_what_could_not_be_evaluated_ends_a_preview_when_the_check_is_listed(tmp
         group(retentionInDays={"from": "vpc.id"}),
     ]
     cloud = cloud_of(tmp_path, pulumi, *unknown)
-    for level, ends in (("advisory", False), ("mandatory", True)):
-        listed = {NOT_EVALUATED: {"enforcementLevel": level, "checks": ["logs-retention"]}}
-        outcome = cloud.command(*with_pack("preview", config=written(tmp_path, **listed)))
-        assert "logs-retention: retentionInDays is not known yet" in outcome.text
-        assert (outcome.code != 0) is ends
+    listed = {NOT_EVALUATED: {"enforcementLevel": "mandatory", "checks": ["logs-retention"]}}
+    outcome = cloud.command(*with_pack("preview", config=written(tmp_path, **listed)))
+    assert "logs-retention: retentionInDays is not known yet" in outcome.text
+    assert outcome.code != 0
 
 
 def test_dev_mends_tags_and_how_long_logs_are_kept_and_the_diff_shows_it(tmp_path: Path, pulumi: Path) -> None:
     config = written(tmp_path, **{"logs-retention": "remediate", "tags-required": "remediate"})
     cloud = cloud_of(tmp_path, pulumi, group(retentionInDays=3650))
-    shown = cloud.command(*with_pack("preview", "--diff", config=config))
-    assert shown.code == 0, shown.text
-    assert "3650 => 400" in " ".join(shown.text.split())
-    made = cloud.command(*with_pack("up", "--yes", "--skip-preview", config=config))
-    assert made.code == 0, made.text
+    outcome = cloud.command(*with_pack("up", "--yes", "--skip-preview", "--diff", config=config))
+    assert outcome.code == 0, outcome.text
+    assert "3650 => 400" in " ".join(outcome.text.split())
     [stored] = cloud.store.all()
     assert stored.inputs["retentionInDays"] == 400
     assert "unset" in json.dumps(cloud.resources()["aws"]["inputs"])
@@ -111,40 +104,25 @@ def of_graph(graph: Graph, config: dict[str, Any]) -> Said:
     )
 
 
-def test_engine_capture_and_export_give_equal_verdicts_where_they_know_the_same(tmp_path: Path, pulumi: Path) -> None:
-    # Every check on, none of them strict: dev then fails many, which the comparison needs.
-    config = {"all": "advisory"}
-    file = written(tmp_path)
-    cloud = Running(
-        open_workspace(
-            "dev", pulumi, tmp_path / "cloud", config=with_checkout_image(config_of("dev"))[0], checkpoints=False
-        )
-    )
-    preview = cloud.command(*with_pack("preview", config=file))
-    assert preview.code == 0, preview.text
-    up = cloud.command(*with_pack("up", "--yes", "--skip-preview", config=file))
-    assert up.code == 0, up.text
-
-    captured = of_graph(graph_of("dev"), config)
-    assert said(preview).failed <= captured.failed
+def test_engine_capture_and_export_give_equal_verdicts_where_they_know_the_same(
+    dev: Standing, tmp_path: Path, pulumi: Path
+) -> None:
+    previewed, captured = said(dev.planned), of_graph(graph_of("dev"), ADVISORY)
+    assert previewed.failed <= captured.failed
     # A capture knows the namespace's name, the engine not before there is a cluster.
-    assert captured.failed - said(preview).failed <= said(preview).unseen
-    assert captured.unseen <= said(preview).unseen
+    assert captured.failed - previewed.failed <= previewed.unseen
+    assert captured.unseen <= previewed.unseen
     # Before there is a cluster the engine knows no output of Kubernetes; a capture takes the inputs for it.
-    assert {
-        urn for _, urn in said(preview).unseen - captured.unseen if "kubernetes:" not in urn.split("::")[2]
-    } == set()
-    made = of_graph(graph_of("dev", preview=False), config)
-    assert said(up).failed == made.failed
-    exported = of_graph(graph_of_export(export(cloud.workspace), "export"), config)
+    assert {urn for _, urn in previewed.unseen - captured.unseen if "kubernetes:" not in urn.split("::")[2]} == set()
+    made = of_graph(graph_of("dev", preview=False), ADVISORY)
+    assert said(dev.made).failed == made.failed
+    state = export(dev.copy(tmp_path / "dev", pulumi).workspace)
+    exported = of_graph(graph_of_export(state, "export"), ADVISORY)
     assert exported == made
     assert len(captured.failed) > 10
 
 
 def test_the_pack_with_devs_own_levels_lets_dev_through(tmp_path: Path, pulumi: Path) -> None:
-    cloud = Running(
-        open_workspace("dev", pulumi, tmp_path, config=with_checkout_image(config_of("dev"))[0], checkpoints=False)
-    )
-    outcome = cloud.command(*with_pack("preview"))
+    outcome = environment(tmp_path, pulumi, "dev").command(*with_pack("preview"))
     assert outcome.code == 0, outcome.text
     assert not assess(graph_of("dev"), "dev", datetime.now(UTC).date()).blocks

@@ -22,6 +22,7 @@ import pytest
 from stacks.configuration import ROOT
 from stacks.embedded.store import Store
 from stacks.local_service import running
+from stacks.up import serve
 from tools.obtain import find
 
 pytestmark = [
@@ -57,9 +58,6 @@ class Environment:
     port: int
     failed: subprocess.CompletedProcess[str]
     up: subprocess.CompletedProcess[str]
-
-    def up_again(self) -> subprocess.CompletedProcess[str]:
-        return command("up", self.folder, "--port", str(self.port))
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
@@ -114,24 +112,24 @@ def test_the_printed_curl_line_returns_an_answer(environment: Environment) -> No
     assert answer["result"]["answer"]["engine"]["llm"] is False
 
 
-def test_up_again_changes_nothing_and_keeps_the_service_that_runs(environment: Environment) -> None:
+def test_a_service_that_runs_is_kept(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
     before = running(environment.folder / ".run")
-    again = environment.up_again()
-    assert again.returncode == 0, again.stderr
-    assert re.search(r"pulumi up of dev: \d+ unchanged$", again.stdout, re.M)
-    assert "the service is running already" in again.stdout
+    serve(environment.folder / ".run", environment.port)
+    assert "the service is running already" in capsys.readouterr().out
     assert running(environment.folder / ".run") == before
 
 
-def test_after_kill_nine_and_up_again_a_threads_history_is_there(environment: Environment) -> None:
+def test_after_kill_nine_up_again_changes_nothing_and_a_threads_history_is_there(environment: Environment) -> None:
     thread = ask(environment.up.stdout)["thread_id"]
     before = environment.get(f"/threads/{thread}/history")
     service = running(environment.folder / ".run")
     assert service is not None
     os.kill(service.pid, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(service.pid)] if psutil.pid_exists(service.pid) else [], timeout=10)
-    again = environment.up_again()
-    assert "the service is ready" in again.stdout, again.stderr
+    again = command("up", environment.folder, "--port", str(environment.port))
+    assert again.returncode == 0, again.stderr
+    assert re.search(r"pulumi up of dev: \d+ unchanged$", again.stdout, re.M)
+    assert "the service is ready" in again.stdout
     assert environment.get(f"/threads/{thread}/history") == before
 
 

@@ -55,8 +55,7 @@ def platform(chosen: dict[str, Any]) -> None:
         vpc_security_group_ids=[group.id],
         backup_retention_period=chosen.get("retention", 7),
         storage_encrypted=chosen.get("encrypted", True),
-        deletion_protection=chosen.get("protected", False),
-        skip_final_snapshot=chosen.get("skipFinalSnapshot", True),
+        skip_final_snapshot=True,
         opts=opts,
     )
     suffix = random.RandomId("suffix", byte_length=4, opts=pulumi.ResourceOptions(provider=random.Provider("random")))
