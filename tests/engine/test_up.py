@@ -28,6 +28,7 @@ from tools.obtain import find
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.service,
+    pytest.mark.timeout(580),
     pytest.mark.skipif(find("pulumi") is None, reason="no pulumi command: run make tools"),
 ]
 FAILING = "aws:rds/instance:Instance"
