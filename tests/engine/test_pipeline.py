@@ -47,9 +47,8 @@ def test_a_version_that_does_not_serve_is_taken_back_and_drift_and_a_changed_com
         apply(second, bound, "c2", now, failing)
     assert standing_image(state_of(second)) == FIRST
 
-    # What was taken back left the state as it was: the plan still holds.
     with pytest.raises(Undecided):
-        apply(second, bound, "c2", now, waiting)
+        apply(second, plan(second, "c2", now, tmp_path / "third"), "c2", now, waiting)
     assert standing_image(state_of(second)) == SECOND
 
     assert look(second) == Look("dev")
