@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import stacks.capture
 from infra.quantities import mebibytes, millicores
-from stacks.capture import capture
 from stacks.configuration import read_stack, with_checkout_image
 from stacks.configuration import settings_of as validated
 from stacks.cost.command import main
@@ -42,7 +42,7 @@ def test_what_it_suggests_for_prod_validates_and_saves_the_difference_of_two_est
         config = {**read_stack("prod"), **{key: json.dumps(value) for key, value in pasted.items()}}
         settings = validated(with_checkout_image(config)[0], row.idea.title)
         usage = row.idea.usage(settings) if row.idea.usage else prod.usage
-        after = estimate(capture(settings, "prod"), usage, prod.prices)
+        after = estimate(stacks.capture.capture(settings, "prod"), usage, prod.prices)
         assert row.saving == found.before.total.expected - after.total.expected, row.idea.title
     titles = [row.idea.title for row in found.suggestions]
     assert titles == ["Requests of the pods as measured", "Database on db.r7g.large", "System nodes on m6a.large first"]

@@ -105,7 +105,7 @@ def changes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     }
 
 
-ACCEPTED = 12  # graphs of accepted settings; each takes one to three seconds
+ACCEPTED = 8  # graphs of accepted settings; each takes one to three seconds
 
 
 def test_any_accepted_settings_give_a_sound_graph() -> None:
