@@ -18,7 +18,7 @@ from tests.environments import settings_of
 
 pytestmark = pytest.mark.cluster
 WORKERS = "agent-workers"
-SECONDS = {0: 0, 15: 3, 60: 2, 600: 6}  # what stands for the shipped windows and periods
+SECONDS = {0: 0, 15: 3, 60: 2, 600: 4}  # what stands for the shipped windows and periods
 MOST = 14  # replicas: more than two steps up, and not so many that the way down takes minutes
 CHANGES = {"service.image": IMAGE}
 
