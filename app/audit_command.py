@@ -14,18 +14,10 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from app.failures import Exit, Refused
-from app.runtime.database import connection_string
+from app.runtime.connection import connection_string
 from app.security.audit_chain import Broken, Head, verify, verify_heads
 from app.settings import Settings
 from app.tables.audit import every_row, hash_of
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="action", required=True)
-    checked = commands.add_parser("verify", help="read every row and follow every chain; 4 when one is broken")
-    checked.add_argument(
-        "--heads", type=Path, nargs="+", default=[], help="logs of the service: each head written there must be there"
-    )
 
 
 def audit(given: argparse.Namespace, settings: Settings) -> int:

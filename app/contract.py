@@ -18,6 +18,9 @@ USER_ID = 10001
 DRAIN_SECONDS = 75
 """Time a stopping process gives to the runs it has: Spot gives 120 s in all, the preStop sleep takes 15 s."""
 
+AFTER_DRAIN_SECONDS = 5
+"""For answers that are being sent when the runs have ended."""
+
 KEEP_ALIVE_SECONDS = 340
 """An idle connection is closed by the load balancer first: a request it sends on one we just closed would be a 502."""
 

@@ -16,7 +16,11 @@ from types import FrameType
 
 from app import contract
 from app.failures import Exit, Refused
+from app.listening import listen, serve_metrics, url_of
+from app.observability.gathered import gathered_registry
+from app.settings import Settings
 
+BACKLOG = 2048  # uvicorn's own
 LOOK_SECONDS = 0.1
 START_SECONDS = 60.0
 QUICK_DEATH_SECONDS = 5.0  # a process that dies sooner is replaced only after as long
@@ -28,6 +32,22 @@ class _Child:
     number: int
     process: subprocess.Popen[bytes]
     started: float = field(default_factory=time.monotonic)
+
+
+def serve_together(settings: Settings, when_listening: Callable[[str], None]) -> int:
+    """Serves until a signal; the exit code when the processes have ended."""
+    with listen(settings) as listener:
+        listener.listen(BACKLOG)
+        own: dict[str, object] = {
+            contract.ENV_ROLE: settings.role,
+            contract.ENV_HOST: settings.host,
+            contract.ENV_CONFIG: settings.config,
+            contract.ENV_DATABASE_URL: settings.database_url.get_secret_value() if settings.database_url else None,
+        }
+        together = Supervisor(listener, settings.processes, environment_of(own), settings.metrics_port)
+        serve_metrics(settings, gathered_registry(together.metrics_pages))
+        stop_seconds = settings.drain_seconds + contract.AFTER_DRAIN_SECONDS
+        return together.run(lambda: when_listening(url_of(listener)), stop_seconds)
 
 
 class Supervisor:

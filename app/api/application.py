@@ -31,9 +31,11 @@ from app.api.requests import RequestMiddleware
 from app.models.providers import create_engine
 from app.observability.http_traces import NO_TELEMETRY, TracedRequests
 from app.observability.metrics import Metrics
-from app.runtime.graph_config import load_graphs, read_project
+from app.runtime.embedder import load_embedder
+from app.runtime.graph_config import load_graphs
+from app.runtime.project_file import read_project
 from app.runtime.service import open_service
-from app.runtime.store_settings import load_embedder, read_store_settings
+from app.runtime.store_settings import read_store_settings
 from app.runtime.webhook_policy import read_policy
 from app.security.client_address import ClientAddresses
 from app.security.middleware import SignInMiddleware

@@ -12,26 +12,15 @@ from psycopg.conninfo import make_conninfo
 
 from app import contract
 from app.database_init.roles import APP, ROLES, set_up
+from app.database_init.secret_store import SecretStore
 from app.failures import Exit, Refused
 from app.settings import load_settings
 
 PASSWORD_BYTES = 32
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--master", required=True, metavar="ARN", help="secret of the database's owner, as RDS keeps it"
-    )
-    parser.add_argument(
-        "--role", action="append", default=[], metavar="NAME=ARN", help=f"secret of each of {', '.join(ROLES)}"
-    )
-    parser.add_argument("--pooler", metavar="ARN", help="secret that PgBouncer reads its users from")
-
-
 def database_init(given: argparse.Namespace) -> list[str]:
     """Does what is missing; what it did, in words without a value."""
-    from app.database_init.secret_store import SecretStore  # botocore takes time to import: not in every command
-
     arns = _arns(given.role)
     url = load_settings().database_url
     if url is None:

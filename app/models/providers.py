@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
@@ -88,6 +87,8 @@ def create_engine(settings: Settings, metrics: Metrics) -> Engine:
 
 
 def _create_model(name: str) -> BaseChatModel:
+    from langchain.chat_models import init_chat_model  # takes time, for nothing where the local engine answers
+
     try:
         return init_chat_model(name)
     except ImportError as failure:

@@ -21,7 +21,7 @@ from opentelemetry.context import attach, detach
 from app.observability.labels import Bounded
 from app.observability.llm_tokens import TokenCounter
 from app.observability.metrics import Metrics
-from app.observability.tracing import NO_ERROR, end_span, tracer
+from app.observability.tracing import end_span, is_error, tracer
 
 AnyGraph = Pregel[Any, Any, Any, Any]
 
@@ -110,7 +110,7 @@ class _Attempt:
     def __exit__(self, _: type[BaseException] | None, failure: BaseException | None, __: TracebackType | None) -> None:
         node = self._node
         node.duration.observe(perf_counter() - self._started)
-        if failure is not None and not isinstance(failure, NO_ERROR):
+        if is_error(failure):
             node.metrics.node_errors.labels(node.graph_id, node.node, type(failure).__name__).inc()
         if self._span:
             detach(self._token)

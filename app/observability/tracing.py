@@ -11,7 +11,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from langgraph.errors import GraphBubbleUp
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, StatusCode, Tracer
@@ -24,9 +23,6 @@ SERVICE_NAME = "langgraph-agent"
 EXPORT_TIMEOUT_SECONDS = 3  # of one export, and of the last ones of a process that stops
 
 Attribute = str | int | float | bool
-
-# Ways of a graph to stop, and of a task to be stopped, that are nobody's error.
-NO_ERROR = (GraphBubbleUp, asyncio.CancelledError, GeneratorExit)
 
 _propagator = TraceContextTextMapPropagator()
 _provider: TracerProvider | None = None
@@ -131,7 +127,14 @@ def parent_of(traceparent: str | None) -> Context:
 
 def end_span(span: Span, failure: BaseException | None) -> None:
     """Ends a span with its failure's type alone: OpenTelemetry's own way records the message, which may quote a user."""
-    if failure is not None and not isinstance(failure, NO_ERROR):
+    if is_error(failure):
         span.set_attribute("error.type", type(failure).__name__)
         span.set_status(StatusCode.ERROR)
     span.end()
+
+
+def is_error(failure: BaseException | None) -> bool:
+    """A graph has ways to stop, and a task to be stopped, that are nobody's error."""
+    from langgraph.errors import GraphBubbleUp  # takes time: processes without graphs write logs with trace ids too
+
+    return failure is not None and not isinstance(failure, GraphBubbleUp | asyncio.CancelledError | GeneratorExit)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
 from psycopg import AsyncConnection, OperationalError
-from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from app.observability.metrics import Metrics
 from app.observability.pool import MeasuredPool
+from app.runtime.connection import connection_string
 from app.runtime.problems import Unavailable
 from app.runtime.schema import UnusableSchema, migrate
 from app.runtime.store_vectors import prepare_vectors
@@ -29,29 +28,6 @@ Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 RETRY_SECONDS = 2
 READY_TIMEOUT_SECONDS = 1.5  # below the 2 s after which the readiness probe gives up (infra/kubernetes/service.py)
 FIRST_ATTEMPT_SECONDS = 15
-
-# Found dead within 15 s of a failover, instead of the kernel's two hours (tcp_keepalive_time=7200).
-KEEPALIVE = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
-CONNECTION = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "application_name": "langgraph-agent", **KEEPALIVE}
-
-
-def connection_string(settings: Settings, *, direct: bool = False) -> Callable[[], str]:
-    """Called at every connection, so that a rotated password file is followed without a restart.
-
-    `direct` goes past a pooler: LISTEN belongs to a session, which a transaction-mode pooler does not give.
-    """
-    chosen = (settings.database_direct_url if direct else None) or settings.database_url
-    if chosen is None:
-        raise ValueError("settings.database_url is not set")
-    url = chosen.get_secret_value()
-    password_file = settings.database_password_file
-
-    def current() -> str:
-        if password_file is None:
-            return make_conninfo(url, **CONNECTION)
-        return make_conninfo(url, password=password_file.read_text().strip(), **CONNECTION)
-
-    return current
 
 
 def create_pool(settings: Settings) -> MeasuredPool:

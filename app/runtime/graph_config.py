@@ -1,11 +1,10 @@
-"""Reads a langgraph.json, the ecosystem's own file, and imports the graphs it declares."""
+"""Imports the graphs that a langgraph.json declares."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import inspect
-import json
 import os
 import sys
 from collections.abc import AsyncGenerator, Mapping
@@ -23,6 +22,7 @@ from langgraph.pregel import Pregel
 
 from app.failures import Exit, Refused
 from app.image.langgraph_keys import refuse_unserved
+from app.runtime.project_file import read_project
 
 AnyGraph = Pregel[Any, Any, Any, Any]
 
@@ -69,21 +69,6 @@ def load_graphs(file: Path) -> dict[str, GraphSource]:
     _add_import_paths(file, content.get("dependencies", []))
     entries = cast("dict[str, object]", graphs)
     return {name: GraphSource(name, _resolve(file, name, entry)) for name, entry in entries.items()}
-
-
-def read_project(file: Path) -> dict[str, Any]:
-    """The file's content, as it stands."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as failure:
-        raise Refused(
-            f"AGENT_CONFIG={file}: cannot be read ({failure.strerror}). Set the path of a langgraph.json."
-        ) from None
-    except (ValueError, RecursionError) as failure:
-        raise Refused(f"{file}: is not JSON ({failure}). Correct the file.") from None
-    if not isinstance(content, dict):
-        raise Refused(f"{file}: holds a {type(content).__name__}, not an object. Write {{...}}.")
-    return cast("dict[str, Any]", content)
 
 
 def _set_environment(file: Path, env: object) -> None:

@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 from psycopg import AsyncConnection, Notify, OperationalError
 from psycopg.conninfo import make_conninfo
 
-from app.runtime.database import CONNECTION
+from app.runtime.connection import CONNECTION
 from app.runtime.signal_path import BATCH, Events, SignalPath
 
 SIGNALS, WITHOUT_VALKEY = "agent_signals", "agent_without_valkey"

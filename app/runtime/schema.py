@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg.sql import SQL, Identifier, Literal
@@ -71,6 +70,8 @@ async def migrate(connection_string: Callable[[], str], migrations: Sequence[Mig
         await refuse_newer(connection, ours)
         if await _is_current(connection, ours):
             return
+    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
     async with _one_at_a_time(connection_string), await _connect(connection_string) as connection:
         await refuse_newer(connection, ours)
         await AsyncPostgresSaver(connection).setup()
@@ -108,6 +109,8 @@ async def check_not_newer(connection_string: Callable[[], str]) -> None:
 
 
 async def _is_current(connection: AsyncConnection[DictRow], migrations: Sequence[Migration]) -> bool:
+    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver  # takes time: the check alone does without
+
     newest = max((migration.version for migration in migrations), default=0)
     ours = await _highest(connection, "agent_migrations", "version")
     langgraphs = await _highest(connection, "checkpoint_migrations", "v")

@@ -13,8 +13,10 @@ from app.observability.graph_nodes import NodeObserver
 from app.observability.metrics import Metrics
 from app.runtime.assistants import Assistants
 from app.runtime.checkpoints import PooledSaver
+from app.runtime.connection import connection_string
 from app.runtime.crons import Crons, Scheduler
-from app.runtime.database import Database, connection_string
+from app.runtime.database import Database
+from app.runtime.embedder import Embedder
 from app.runtime.execution import Executor, Limits
 from app.runtime.graph_config import GraphSource
 from app.runtime.graphs import Graphs
@@ -25,7 +27,7 @@ from app.runtime.run_queue import RunQueue
 from app.runtime.sampling import Sampler
 from app.runtime.signals import Signals
 from app.runtime.store import Stores
-from app.runtime.store_settings import Embedder, StoreSettings
+from app.runtime.store_settings import StoreSettings
 from app.runtime.streaming import EventLog
 from app.runtime.thread_streams import ThreadStreams
 from app.runtime.threads import Threads

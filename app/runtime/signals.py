@@ -15,7 +15,6 @@ from uuid import uuid4
 from app.runtime.postgres_signals import PostgresPath
 from app.runtime.signal_path import Events, SignalPath, end
 from app.runtime.valkey_connection import ValkeyConnection
-from app.runtime.valkey_signals import ValkeyPath
 
 # A payload of NOTIFY is shorter than 8,000 bytes (PostgreSQL 18 documentation, NOTIFY); 32 of it are the sender's id.
 LONGEST_TOPIC_BYTES = 7900
@@ -48,7 +47,11 @@ class Signals:
         self._tasks: list[asyncio.Task[None]] = []
         sender, events = uuid4().hex, Events(self._heard, self._opened, self._lost)
         self._postgres = PostgresPath(sender, events, check_seconds, connection_string, self._use_notify_too)
-        self._valkey = ValkeyPath(sender, events, check_seconds, valkey) if valkey else None
+        self._valkey: SignalPath | None = None
+        if valkey:
+            from app.runtime.valkey_signals import ValkeyPath  # its client takes time to import
+
+            self._valkey = ValkeyPath(sender, events, check_seconds, valkey)
         self._paths: tuple[SignalPath, ...] = (self._postgres, *((self._valkey,) if self._valkey else ()))
 
     async def open(self) -> None:

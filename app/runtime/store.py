@@ -28,8 +28,8 @@ from langgraph.store.base import (
 )
 
 from app.runtime.database import Pool
+from app.runtime.embedder import Embedder
 from app.runtime.problems import InvalidInput, Unavailable
-from app.runtime.store_settings import Embedder
 from app.security.caller import Caller
 from app.tables import store_items
 from app.tables.store_items import Connection, NamespaceCondition, Search, Stored

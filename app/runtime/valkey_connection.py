@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode, urlsplit
 
-from valkey.asyncio import Connection, SSLConnection
+if TYPE_CHECKING:
+    from valkey.asyncio import Connection
 
 SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}  # scheme → whether by TLS
 PORT = 6379
@@ -82,6 +83,8 @@ def _check_iam(connection: ValkeyConnection) -> None:
 
 async def open_connection(valkey: ValkeyConnection) -> Connection:
     """One connection, signed in; it never connects again by itself, so that nobody misses that it was away."""
+    from valkey.asyncio import Connection, SSLConnection  # not in commands, which read the URL alone
+
     password = valkey.password
     if valkey.iam_cache:
         # The credentials may have to be fetched from the pod's agent, by a blocking call.

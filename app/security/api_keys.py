@@ -6,12 +6,14 @@ import hashlib
 import hmac
 import re
 import secrets
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from app.runtime.database import Pool
 from app.security.caller import Caller, Scope
 from app.security.rejections import Rejected
 from app.tables import api_keys
+
+if TYPE_CHECKING:
+    from app.runtime.database import Pool
 
 PREFIX = "lgk_"  # so that scanners of repositories find a leaked one
 _KEY = re.compile(r"lgk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal["read", "run", "admin"]
+LONGEST_NAME = 256
 ALL_SCOPES: frozenset[Scope] = frozenset({"read", "run", "admin"})
 
 OWNED = "tenant = %(tenant)s AND owner = %(owner)s"
@@ -30,3 +31,8 @@ class Caller:
 
 LAPTOP = Caller(tenant="", user="", scopes=ALL_SCOPES)
 """The one user of a service without sign-in."""
+
+
+def is_name(text: str) -> bool:
+    """Of a user or a tenant. U+0000 and lone surrogates, which PostgreSQL cannot keep, are not printable."""
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable()

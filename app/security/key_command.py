@@ -12,28 +12,12 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import DictRow, dict_row
 
 from app.failures import Exit, Refused
-from app.runtime.database import connection_string
+from app.runtime.connection import connection_string
 from app.runtime.schema import NewerSchema, migrate
 from app.security.api_keys import new_key
-from app.security.caller import ALL_SCOPES
-from app.security.tokens import is_name
+from app.security.caller import ALL_SCOPES, is_name
 from app.settings import Settings
 from app.tables import api_keys
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="action", required=True)
-    create = commands.add_parser("create", help="make a key and show it, once")
-    create.add_argument("--user", required=True, help="whose threads and runs it works on")
-    create.add_argument("--tenant", default="", help="the user's tenant, where AGENT_AUTH_TENANT_CLAIM is set")
-    create.add_argument("--scopes", default="read,run", help="of read, run and admin, separated by commas")
-    create.add_argument("--days", type=float, help="until it expires; never when left out")
-    create.add_argument("--name", default="", help="what it is for")
-    listing = commands.add_parser("list", help="all keys, newest first, without their secrets")
-    listing.add_argument("--tenant", help="of one tenant")
-    listing.add_argument("--json", action="store_true", help="for machines")
-    revoke = commands.add_parser("revoke", help="refuse a key from now on; processes notice within 30 s")
-    revoke.add_argument("id", help="the first part of a key, after lgk_")
 
 
 def manage_keys(given: argparse.Namespace, settings: Settings) -> int:

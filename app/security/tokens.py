@@ -7,12 +7,11 @@ from typing import Any, Protocol, cast
 
 import jwt
 
-from app.security.caller import Caller, Scope
+from app.security.caller import Caller, Scope, is_name
 from app.security.rejections import Reason, Rejected
 from app.security.sign_in_settings import SignInSettings
 
 LONGEST_TOKEN = 16_384  # characters
-LONGEST_NAME = 256
 
 REASONS: tuple[tuple[type[jwt.PyJWTError], Reason], ...] = (
     (jwt.ExpiredSignatureError, "expired"),
@@ -113,8 +112,3 @@ def _name(claims: Mapping[str, Any], name: str) -> str:
     if not (isinstance(found, str) and is_name(found)):
         raise Rejected("incomplete")
     return found
-
-
-def is_name(text: str) -> bool:
-    """Of a user or a tenant. U+0000 and lone surrogates, which PostgreSQL cannot keep, are not printable."""
-    return 0 < len(text) <= LONGEST_NAME and text.isprintable()

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from app.api.application import create_app
 from app.contract import OTHER_NAMES
-from app.runtime.embedded_postgres import embedded_database
+from app.runtime.embedded_postgres import embedded_database, stop
 from app.settings import PREFIX, Settings
 from tests.service.application import STEPWISE, OpenClient
 from tests.service.processes import Running, Services
@@ -105,21 +105,23 @@ def settings(database_url: str) -> Settings:
     return Settings(database_url=SecretStr(database_url), pool_timeout_seconds=2)
 
 
+@asynccontextmanager
+async def opened_client(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client to the application in this process."""
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://service", timeout=30) as client,
+    ):
+        yield client
+
+
 @pytest.fixture
 def open_client(settings: Settings) -> OpenClient:
     """Opens the application with some settings changed, and a client to it."""
 
-    @asynccontextmanager
-    async def opened(**changes: object) -> AsyncGenerator[httpx.AsyncClient]:
-        app = create_app(settings.model_copy(update=changes))
-        transport = httpx.ASGITransport(app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://service", timeout=30) as client,
-        ):
-            yield client
-
-    return opened
+    return lambda **changes: opened_client(settings.model_copy(update=changes))
 
 
 @pytest.fixture
@@ -151,4 +153,4 @@ def services(folder: Path) -> Generator[Services]:
     for running in started:
         running.process.kill()
         running.process.wait()
-    Services(folder).command("stop-database")
+    stop(folder / "postgres")

@@ -10,11 +10,24 @@ import httpx
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
+from pydantic import SecretStr
+
+from app.settings import Settings
+from tests.service.application import OpenClient
+from tests.service.conftest import fresh_database, opened_client
 
 pytestmark = pytest.mark.anyio
 
 JSON_HEADERS = {"content-type": "application/json"}
 FINE = {"messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.fixture(scope="module")
+async def client(postgres_url: str) -> AsyncGenerator[httpx.AsyncClient]:
+    """One service for all of them: none may harm it for the next."""
+    with fresh_database(postgres_url) as url:
+        async with opened_client(Settings(database_url=SecretStr(url))) as opened:
+            yield opened
 
 
 def error_of(answer: httpx.Response) -> dict[str, Any]:
@@ -144,9 +157,10 @@ async def test_an_input_of_foreign_keys_lists_those_the_graph_takes(client: http
     assert "It takes: messages" in error_of(answer)["message"]
 
 
-async def test_a_refused_input_leaves_no_state_behind(client: httpx.AsyncClient, database_url: str) -> None:
-    await client.post("/workflow/execute", json={"thread_id": "fresh", "input": {"messages": 5}})
-    assert (await client.get("/threads/fresh/state")).json()["values"] == {}
+async def test_a_refused_input_leaves_no_state_behind(open_client: OpenClient, database_url: str) -> None:
+    async with open_client() as client:
+        await client.post("/workflow/execute", json={"thread_id": "fresh", "input": {"messages": 5}})
+        assert (await client.get("/threads/fresh/state")).json()["values"] == {}
     with psycopg.connect(database_url) as connection:
         for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
             assert connection.execute(SQL("SELECT count(*) FROM {}").format(Identifier(table))).fetchone() == (0,)

@@ -59,8 +59,10 @@ async def test_no_label_grows_with_what_clients_send(client: httpx.AsyncClient) 
     assert len((await client.get("/metrics")).text.splitlines()) <= before + 2
 
 
-def test_a_log_line_names_request_thread_route_and_status_and_no_word_of_a_user(services: Services) -> None:
-    service = services.start(log_level="DEBUG")
+def test_a_log_line_names_request_thread_route_and_status_and_no_word_of_a_user(
+    services: Services, database_url: str
+) -> None:
+    service = services.start(log_level="DEBUG", database_url=database_url)
     messages = {"messages": [{"role": "user", "content": SECRET_WORDS}]}
     httpx.post(
         service.url + "/workflow/execute",
@@ -83,8 +85,8 @@ def test_a_log_line_names_request_thread_route_and_status_and_no_word_of_a_user(
     assert "Umlaufbahn" not in (services.folder / "service.stderr").read_text()
 
 
-def test_a_failing_graph_logs_its_place_and_not_its_message(services: Services) -> None:
-    service = services.start(config=STEPWISE)
+def test_a_failing_graph_logs_its_place_and_not_its_message(services: Services, database_url: str) -> None:
+    service = services.start(config=STEPWISE, database_url=database_url)
     service.post("/workflow/execute", {"input": {"fail": True}})
     [failed] = [line for line in service.logged() if line["event"] == "a graph failed"]
     assert failed["error"] == "ValueError"

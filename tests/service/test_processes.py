@@ -91,15 +91,8 @@ def test_a_first_start_that_was_killed_is_followed_by_one_that_works(services: S
     assert not unfinished.exists()
 
 
-def test_two_first_starts_at_once_share_one_database(services: Services) -> None:
-    with ThreadPoolExecutor() as pool:
-        one, other = pool.map(services.start, ["one", "other"])
-    one.post("/workflow/execute", {"thread_id": "t", "input": HELLO})
-    assert history(other, "t") == history(one, "t")
-
-
-def test_a_run_goes_on_when_its_caller_hangs_up(services: Services) -> None:
-    service = services.start(config=STEPWISE)
+def test_a_run_goes_on_when_its_caller_hangs_up(services: Services, database_url: str) -> None:
+    service = services.start(config=STEPWISE, database_url=database_url)
     reached, release = services.folder / "reached", services.folder / "release"
     body = {"thread_id": "t", "input": {"reached": str(reached), "release": str(release)}}
     with pytest.raises(httpx.ReadTimeout):
@@ -110,25 +103,22 @@ def test_a_run_goes_on_when_its_caller_hangs_up(services: Services) -> None:
     assert service.get("/threads/t/state").json()["values"]["steps"] == ["first", "middle", "last"]
 
 
-def test_stopping_the_database_of_a_killed_service_ends_it(services: Services) -> None:
-    killed = services.start()
+def test_stopping_the_database_leaves_one_in_use_alone_and_ends_that_of_a_killed_service(services: Services) -> None:
+    running = services.start()
+    assert "left as it is" in services.command("stop-database").stderr
+    assert running.get("/ready").status_code == 200
     database = postmaster(services)
-    killed.process.kill()
-    killed.process.wait()
+    running.process.kill()
+    running.process.wait()
     done = services.command("stop-database")
     assert done.returncode == 0
     assert "is stopped" in done.stderr
     eventually_sync(lambda: not database.is_running())
 
 
-def test_stopping_the_database_leaves_one_in_use_alone(services: Services) -> None:
-    running = services.start()
-    assert "left as it is" in services.command("stop-database").stderr
-    assert running.get("/ready").status_code == 200
-
-
-def test_two_services_share_a_laptop_database_and_the_last_one_stops_it(services: Services) -> None:
-    one, other = services.start("one"), services.start("other")
+def test_two_first_starts_at_once_share_one_database_and_the_last_one_stops_it(services: Services) -> None:
+    with ThreadPoolExecutor() as pool:
+        one, other = pool.map(services.start, ["one", "other"])
     one.post("/workflow/execute", {"thread_id": "t", "input": HELLO})
     assert history(other, "t") == history(one, "t")
     database = postmaster(services)
@@ -141,9 +131,9 @@ def test_two_services_share_a_laptop_database_and_the_last_one_stops_it(services
 
 
 def test_sigterm_ends_the_step_in_progress_and_the_next_start_goes_on_with_all_that_was_accepted(
-    services: Services,
+    services: Services, database_url: str
 ) -> None:
-    service = services.start("first", config=STEPWISE, worker_slots=1)
+    service = services.start("first", config=STEPWISE, database_url=database_url, worker_slots=1)
     reached, release = services.folder / "reached", services.folder / "release"
     body = {"thread_id": "t", "input": {"reached": str(reached), "release": str(release)}}
     with ThreadPoolExecutor() as pool:
@@ -163,14 +153,16 @@ def test_sigterm_ends_the_step_in_progress_and_the_next_start_goes_on_with_all_t
         assert int(handed_over.headers["retry-after"]) > 0
     assert service.process.wait(30) == 0
 
-    second = services.start("second", config=STEPWISE)
+    second = services.start("second", config=STEPWISE, database_url=database_url)
     assert second.get(handed_over.headers["location"]).json()["steps"] == ["first", "middle", "last"]
     joined = second.get(f"/threads/late/runs/{accepted.json()['run_id']}/join")
     assert joined.json()["steps"] == ["late", "first", "middle", "last"]
 
 
-def test_a_run_that_outlasts_the_drain_is_cut_and_its_finished_steps_are_kept(services: Services) -> None:
-    service = services.start("first", config=STEPWISE, drain_seconds=0.2)
+def test_a_run_that_outlasts_the_drain_is_cut_and_its_finished_steps_are_kept(
+    services: Services, database_url: str
+) -> None:
+    service = services.start("first", config=STEPWISE, database_url=database_url, drain_seconds=0.2)
     reached = services.folder / "reached"
     body = {"thread_id": "t", "input": {"reached": str(reached), "release": str(services.folder / "never")}}
     outcome: list[object] = []
@@ -189,7 +181,7 @@ def test_a_run_that_outlasts_the_drain_is_cut_and_its_finished_steps_are_kept(se
     caller.join(30)
     assert outcome
     assert outcome != [200]
-    state = services.start("second", config=STEPWISE).get("/threads/t/state").json()
+    state = services.start("second", config=STEPWISE, database_url=database_url).get("/threads/t/state").json()
     assert (state["values"]["steps"], state["next"]) == (["first"], ["middle"])
 
 
@@ -204,10 +196,10 @@ def test_a_port_in_use_is_one_line_with_a_remedy_and_exit_code_three(services: S
             assert len(refused.stderr.strip().splitlines()) == 1
 
 
-def test_metrics_have_a_port_of_their_own_when_asked(services: Services) -> None:
+def test_metrics_have_a_port_of_their_own_when_asked(services: Services, database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    service = services.start(metrics_port=port)
+    service = services.start(metrics_port=port, database_url=database_url)
     assert "agent_active_workflows 0.0" in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
     assert service.get("/metrics").status_code == 404
     ready = json.loads((services.folder / "service.ready.json").read_text())

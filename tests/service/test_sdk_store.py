@@ -22,7 +22,8 @@ from pydantic import SecretStr
 from app.api.application import create_app
 from app.failures import Refused
 from app.runtime.checkpoints import PooledSaver
-from app.runtime.database import Pool, connection_string
+from app.runtime.connection import connection_string
+from app.runtime.database import Pool
 from app.runtime.problems import InvalidInput
 from app.runtime.retention import Retention, Sweeper
 from app.runtime.schema import UnusableSchema, migrate

@@ -38,18 +38,24 @@ def metrics_port() -> int:
             return port
 
 
-def test_two_processes_answer_on_one_port_and_show_their_metrics_together(
+def test_two_processes_answer_on_one_port_show_their_metrics_together_and_stop_at_a_signal_with_exit_code_0(
     services: Services, database_url: str, metrics_port: int
 ) -> None:
     running = services.start(database_url=database_url, processes=2, metrics_port=metrics_port)
+    processes = children(running)
+    assert len(processes) == 2
+    assert running.get("/ready").json()["ready"]
     for _ in range(4):
         assert running.post("/workflow/execute", REQUEST).status_code == 200
     counted = _runs(httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text)
     assert counted.keys() == {"0", "1"}
     assert sum(counted.values()) == 4
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(30) == 0
+    assert not any(process.is_running() for process in processes)
 
 
-def test_a_process_that_is_killed_is_replaced_and_the_port_answers_on(
+def test_a_process_that_is_killed_is_replaced_and_none_outlives_the_one_that_started_them(
     services: Services, database_url: str, metrics_port: int
 ) -> None:
     running = services.start(database_url=database_url, processes=2, metrics_port=metrics_port)
@@ -58,21 +64,6 @@ def test_a_process_that_is_killed_is_replaced_and_the_port_answers_on(
     victim.kill()
     eventually_sync(lambda: len([child for child in children(running) if child.pid != victim.pid]) == 2)
     assert running.post("/workflow/execute", REQUEST).status_code == 200
-
-
-def test_a_signal_stops_them_all_with_exit_code_0(services: Services, database_url: str, metrics_port: int) -> None:
-    running = services.start(database_url=database_url, processes=2, metrics_port=metrics_port)
-    processes = children(running)
-    assert len(processes) == 2
-    running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(30) == 0
-    assert not any(process.is_running() for process in processes)
-
-
-def test_none_of_them_outlives_the_one_that_started_them(
-    services: Services, database_url: str, metrics_port: int
-) -> None:
-    running = services.start(database_url=database_url, processes=2, metrics_port=metrics_port)
     processes = children(running)
     running.process.kill()
     eventually_sync(lambda: not any(process.is_running() for process in processes))
@@ -104,8 +95,3 @@ def _runs(metrics: str) -> dict[str, float]:
     samples = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
     ends = [sample for sample in samples if sample.name == "agent_runs_total" and sample.labels["status"] == "success"]
     return {sample.labels["process"]: sample.value for sample in ends}
-
-
-def test_the_ready_file_names_the_port(services: Services, database_url: str, metrics_port: int) -> None:
-    running = services.start(database_url=database_url, processes=2, metrics_port=metrics_port)
-    assert httpx.get(f"{running.url}/ready").json()["ready"]

@@ -30,8 +30,8 @@ def answered(connection: socket.socket) -> str:
     return found.decode()
 
 
-def test_slow_clients_are_let_go_and_answers_carry_the_security_headers(services: Services) -> None:
-    service = services.start(head_seconds=0.5, body_seconds=0.5)
+def test_slow_clients_are_let_go_and_answers_carry_the_security_headers(services: Services, database_url: str) -> None:
+    service = services.start(database_url=database_url, head_seconds=0.5, body_seconds=0.5)
     with connect(service) as silent, connect(service) as slow, connect(service) as again, connect(service) as body:
         slow.sendall(b"GET /info HTTP/1.1\r\nhost: x\r\nx-slow: ")
         again.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -60,9 +60,9 @@ def test_slow_clients_are_let_go_and_answers_carry_the_security_headers(services
 
 
 def test_a_process_that_drains_takes_no_work_answers_reads_and_closes_connections(
-    services: Services, folder: Path
+    services: Services, database_url: str, folder: Path
 ) -> None:
-    service = services.start(config=CONVERSATION, drain_seconds=20)
+    service = services.start(database_url=database_url, config=CONVERSATION, drain_seconds=20)
     release = folder / "release"
     held = {"reached": str(folder / "reached"), "release": str(release)}
     body = {"assistant_id": "steps", "input": held, "if_not_exists": "create"}
@@ -84,8 +84,10 @@ def test_a_process_that_drains_takes_no_work_answers_reads_and_closes_connection
 
 
 @pytest.mark.anyio
-async def test_an_address_forwarded_by_a_client_on_this_machine_is_not_believed(services: Services) -> None:
-    service = services.start(address_rate=0.01, address_burst=1)
+async def test_an_address_forwarded_by_a_client_on_this_machine_is_not_believed(
+    services: Services, database_url: str
+) -> None:
+    service = services.start(database_url=database_url, address_rate=0.01, address_burst=1)
     async with httpx.AsyncClient(base_url=service.url) as client:
         headers = {"x-forwarded-for": "203.0.113.9"}
         answers = await asyncio.gather(*(client.get("/info", headers=headers) for _ in range(5)))

@@ -115,7 +115,7 @@ def test_models_are_tried_in_the_order_they_are_named(monkeypatch: pytest.Monkey
 
 
 def test_a_password_file_is_read_again_for_every_connection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from app.runtime.database import connection_string
+    from app.runtime.connection import connection_string
 
     password = tmp_path / "password"
     password.write_text("one\n")

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from app import contract
-from app.server import AFTER_DRAIN_SECONDS
 from app.settings import Settings, load_settings
 from tools.compose.__main__ import FOLDER, files
 
@@ -82,7 +81,7 @@ def test_ports_sizes_and_times_are_those_of_the_service() -> None:
     assert "client_max_body_size 1m;" in nginx
     assert f"service:{contract.METRICS_PORT}" in (ROOT / "tools" / "compose" / "prometheus.yaml").read_text()
     grace = int(SERVICES["service"]["stop_grace_period"].removesuffix("s"))
-    assert grace > contract.DRAIN_SECONDS + AFTER_DRAIN_SECONDS
+    assert grace > contract.DRAIN_SECONDS + contract.AFTER_DRAIN_SECONDS
 
 
 def test_rules_and_dashboards_are_those_of_the_platform_that_apply_here() -> None:

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from app.runtime.database import Pool, connection_string, create_pool
+from app.runtime.connection import connection_string
+from app.runtime.database import Pool, create_pool
 from app.runtime.run_queue import RunQueue
 from app.runtime.schema import migrate
 from app.runtime.signals import Signals
