@@ -33,7 +33,9 @@ def _add_serving(serving: argparse.ArgumentParser) -> None:
     serving.add_argument("--config", type=Path, help="path of a langgraph.json (AGENT_CONFIG)")
     serving.add_argument("--processes", type=int, help="processes behind the port (AGENT_PROCESSES)")
     serving.add_argument("--ready-file", type=Path, help="file to write {url, metrics_url} to once it listens")
+    # Of a process of several: the socket they share, and the process that started it.
     serving.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
+    serving.add_argument("--leader", type=int, help=argparse.SUPPRESS)
 
 
 def _add_database_init(init: argparse.ArgumentParser) -> None:

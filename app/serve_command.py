@@ -70,17 +70,16 @@ def serve(given: argparse.Namespace) -> int:
         if settings.processes > 1:
             return serve_together(settings, when_listening)
         listener = listen(settings) if given.listen_fd is None else inherited(given.listen_fd)
-        _serve_alone(settings, stack.enter_context(listener), when_listening, started_by_another=bool(given.listen_fd))
+        _serve_alone(settings, stack.enter_context(listener), when_listening, given.leader)
     return Exit.OK
 
 
 def _serve_alone(
-    settings: Settings, listener: socket.socket, when_listening: Callable[[str], None], *, started_by_another: bool
+    settings: Settings, listener: socket.socket, when_listening: Callable[[str], None], leader: int | None
 ) -> None:
     metrics = Metrics()
     if settings.metrics_port:
         serve_metrics(settings, metrics.registry)
-    leader = os.getppid() if started_by_another else None
     # What is imported stays: to look through it for garbage again and again was a sixth of the start's CPU.
     gc.disable()
     from app.api.application import create_app

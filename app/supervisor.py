@@ -85,8 +85,10 @@ class Supervisor:
     def _start(self, number: int, folder: Path) -> None:
         ready = _ready_file(folder, number)
         ready.unlink(missing_ok=True)
+        descriptor = str(self._listener.fileno())
+        own = ["--listen-fd", descriptor, "--leader", str(os.getpid()), "--ready-file", ready]
         process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve", "--listen-fd", str(self._listener.fileno()), "--ready-file", ready],
+            [sys.executable, "-m", "app", "serve", *own],
             env={**self._environment, **self._own(number)},
             pass_fds=[self._listener.fileno()],
             # Ctrl-C reaches the whole foreground group: only this process may act on it.

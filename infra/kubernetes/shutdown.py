@@ -5,7 +5,7 @@ from __future__ import annotations
 from infra.settings import Settings
 
 PRE_STOP_SECONDS = 15  # the load balancer takes the pod out before it stops listening
-EXIT_SECONDS = 20  # to send the last answers (5 s, app/server.py), to end, and for the kubelet to notice
+EXIT_SECONDS = 20  # to send the last answers (5 s, app/contract.py), to end, and for the kubelet to notice
 SPOT_NOTICE_SECONDS = 120  # docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
 
 

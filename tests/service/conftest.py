@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -121,7 +121,10 @@ async def opened_client(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]
 def open_client(settings: Settings) -> OpenClient:
     """Opens the application with some settings changed, and a client to it."""
 
-    return lambda **changes: opened_client(settings.model_copy(update=changes))
+    def opened(**changes: object) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+        return opened_client(settings.model_copy(update=changes))
+
+    return opened
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -162,9 +161,10 @@ def test_every_route_that_answers_with_a_stream_counts_it() -> None:
     assert [route.path for route in streaming if STREAM not in route.dependencies] == []
 
 
-async def test_two_processes_share_buckets_and_limit_without_valkey_too(services: Services, folder: Path) -> None:
+async def test_two_processes_share_buckets_and_limit_without_valkey_too(services: Services, database_url: str) -> None:
     with redis_server() as redis:
         shared = {
+            "database_url": database_url,
             "address_rate": 0.01,
             "address_burst": 10,
             "trusted_proxies": "127.0.0.0/8",

@@ -64,10 +64,12 @@ def test_a_stream_ends_with_its_token(access: Access, folder: Path) -> None:
     (folder / "release").touch()
 
 
-def test_without_sign_in_the_service_listens_on_loopback_only_and_says_so(services: Services) -> None:
+def test_without_sign_in_the_service_listens_on_loopback_only_and_says_so(
+    services: Services, database_url: str
+) -> None:
     refused = services.command("serve", host="0.0.0.0", port=0)  # noqa: S104  what is refused
     assert refused.returncode == 2
     assert "AGENT_AUTH=on" in refused.stderr
-    running = services.start()
+    running = services.start(database_url=database_url)
     assert httpx.URL(running.url).host == "127.0.0.1"
     assert "no sign-in: this machine only" in running.log.with_suffix(".stderr").read_text()
