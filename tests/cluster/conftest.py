@@ -1,4 +1,4 @@
-"""A control plane for each file of tests, or each test: ready in seconds, so that none sees what another left."""
+"""A control plane for each file of tests: ready in seconds, so that none sees what another left."""
 
 from __future__ import annotations
 
@@ -34,13 +34,6 @@ def binaries() -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def server(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """The file's control plane."""
-    with _running(tmp_path_factory.mktemp("kubernetes"), binaries) as running:
-        yield running
-
-
-@pytest.fixture
-def own_server(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A control plane of the test's own."""
     with _running(tmp_path_factory.mktemp("kubernetes"), binaries) as running:
         yield running
 

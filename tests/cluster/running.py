@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from stacks.configuration import ROOT
-from stacks.embedded.engine import Workspace, open_workspace
+from stacks.embedded.engine import Workspace, export, open_workspace
 from stacks.embedded.kubernetes import CLUSTER
 from stacks.embedded.store import Store, Stored
+from tests.cluster.api import Manifest, UnknownKind
 from tests.cluster.control_plane import ControlPlane
 from tests.engine.running import PROJECT, STACK, Running
 from tests.environments import config_of
@@ -50,6 +51,36 @@ def objects(root: Path, pulumi: Path, server: ControlPlane, *manifests: dict[str
     workspace = open_workspace(STACK, pulumi, root, project=PROJECT, config=config, checkpoints=False)
     Store(workspace.store).insert(Stored(CLUSTER, "fixture", "made by hand", {}, {"endpoint": PLACE}, "us-east-1"))
     return _on(server, workspace, patience)
+
+
+def entries(cloud: Running) -> dict[str, dict[str, Any]]:
+    """The engine's state of the cluster's resources, by URN."""
+    resources = export(cloud.workspace)["deployment"]["resources"]
+    return {row["urn"]: row for row in resources if row["type"].startswith("kubernetes:")}
+
+
+def there(cloud: Running, server: ControlPlane) -> dict[str, Manifest]:
+    """Every object of the state, by URN: the server has them all."""
+    objects = {urn: entry["inputs"] for urn, entry in entries(cloud).items() if "metadata" in entry["inputs"]}
+    assert len(objects) > 15
+    assert [urn for urn, manifest in objects.items() if not _exists(server, manifest)] == []
+    return objects
+
+
+def gone(cloud: Running, server: ControlPlane, objects: dict[str, Manifest]) -> None:
+    """Destroy all: the server has none of the objects, but those that end with the cluster."""
+    with_cluster = {urn for urn, entry in entries(cloud).items() if entry.get("deletedWith")}
+    destroyed = cloud.destroy()
+    assert destroyed.code == 0, destroyed.text
+    assert cloud.resources() == {}
+    assert {urn for urn, manifest in objects.items() if _exists(server, manifest)} <= with_cluster
+
+
+def _exists(server: ControlPlane, manifest: Manifest) -> bool:
+    try:
+        return server.api.get(manifest) is not None
+    except UnknownKind:
+        return False
 
 
 def _type(manifest: dict[str, Any]) -> str:
