@@ -222,6 +222,13 @@ def _platform() -> Iterator[Alert]:
         "Alertmanager cannot hand over its messages ({{ $labels.integration }}).",
         "sum by (integration) (rate(alertmanager_notifications_failed_total[5m])) > 0",
     )  # fmt: skip
+    # Prometheus's exporter appends _total to counters' names or not, as the collector's version has it.
+    lost = [f"sum(rate(otelcol_exporter_send_failed_spans{suffix}[10m])) > 0" for suffix in ("_total", "")]
+    yield Alert(
+        "TracesNotSent", "ticket", "15m",
+        "X-Ray does not take the service's traces: what happens now cannot be looked up later.",
+        " or ".join(lost),
+    )  # fmt: skip
     yield Alert(
         "RulesFail", "ticket", "10m",
         "Prometheus cannot evaluate a rule of {{ $labels.rule_group }}.",

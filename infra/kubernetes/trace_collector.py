@@ -10,7 +10,7 @@ from pulumi_kubernetes.helm.v3 import Release
 from infra.component import Component
 from infra.kubernetes.charts import release, small
 from infra.kubernetes.flows import OTLP_PORT
-from infra.kubernetes.labels import MONITORING
+from infra.kubernetes.labels import COLLECTOR_LABELS, MONITORING
 from infra.settings import Settings
 from infra.system_pods import system_pod
 
@@ -30,10 +30,21 @@ class TraceCollector(Component):
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions) -> None:
         super().__init__(name, opts)
+        replicas = system_pod(settings.environment, CHART).replicas
         unused = ("jaeger-compact", "jaeger-grpc", "jaeger-thrift", "otlp", "zipkin")
         values: dict[str, Any] = {
             "mode": "deployment",
-            "replicaCount": system_pod(settings.environment, CHART).replicas,
+            "replicaCount": replicas,
+            "podDisruptionBudget": {"enabled": replicas > 1, "maxUnavailable": 1},
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": key,
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": dict(COLLECTOR_LABELS)},
+                }
+                for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+            ],
             "serviceAccount": {"name": SERVICE_ACCOUNT, "automountServiceAccountToken": False},
             "podSecurityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
             "securityContext": {

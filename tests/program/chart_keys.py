@@ -30,6 +30,8 @@ KEYS: dict[str, dict[str, Any]] = {
     "opentelemetry-collector": {
         **PLACED,
         **dict.fromkeys(("mode", "replicaCount", "podSecurityContext", "securityContext", "alternateConfig")),
+        "podDisruptionBudget": {"enabled": None, "maxUnavailable": None},
+        "topologySpreadConstraints": None,
         "image": {"repository": None},
         "serviceAccount": {"name": None, "automountServiceAccountToken": None},
         "ports": dict.fromkeys(

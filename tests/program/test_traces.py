@@ -8,7 +8,7 @@ import pytest
 
 from app import contract
 from infra.kubernetes.flows import OTLP_PORT
-from infra.kubernetes.labels import MONITORING
+from infra.kubernetes.labels import COLLECTOR_LABELS, MONITORING
 from tests.environments import graph_of, pod_of, settings_of
 from tests.program.test_graph import reaches
 
@@ -48,6 +48,20 @@ def test_spans_go_to_the_collector_and_from_there_to_x_ray(stack: str) -> None:
     assert {action.partition(":")[0] for action in policy["Statement"][0]["Action"]} == {"xray"}
     namespace = graph.one("kubernetes:core/v1:Namespace", f"platform-{MONITORING}")
     assert all(reaches(graph, collector, row) for row in (association, namespace))
+
+
+def test_prods_collectors_are_on_different_nodes_and_go_one_after_the_other() -> None:
+    budgets: dict[str, dict[str, object]] = {}
+    for stack in STACKS:
+        values = graph_of(stack).one(RELEASE, "opentelemetry-collector").inputs["values"]
+        budgets[stack] = values["podDisruptionBudget"]
+        spread = values["topologySpreadConstraints"]
+        assert [row["topologyKey"] for row in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+        assert {row["whenUnsatisfiable"] for row in spread} == {"ScheduleAnyway"}
+        assert all(row["labelSelector"]["matchLabels"] == COLLECTOR_LABELS for row in spread)
+    # With one pod a budget would keep its node from ever being drained.
+    one, two = {"enabled": False, "maxUnavailable": 1}, {"enabled": True, "maxUnavailable": 1}
+    assert budgets == {"dev": one, "prod": two}
 
 
 @pytest.mark.parametrize("stack", STACKS)

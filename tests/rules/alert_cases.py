@@ -184,6 +184,10 @@ CASES = {
         {'alertmanager_notifications_failed_total{integration="sns",pod="a"}': "0+1x60"},
         {'alertmanager_notifications_failed_total{integration="sns",pod="a"}': "0x10 1x50"},
     ),
+    "TracesNotSent": Case(
+        {'otelcol_exporter_send_failed_spans_total{exporter="awsxray",pod="a"}': "0+9x60"},
+        {'otelcol_exporter_send_failed_spans_total{exporter="awsxray",pod="a"}': "0x10 9x50"},
+    ),
     "RulesFail": Case(
         {'prometheus_rule_evaluation_failures_total{rule_group="slo"}': "0+1x60"},
         {'prometheus_rule_evaluation_failures_total{rule_group="slo"}': "3x60"},

@@ -16,11 +16,14 @@ KARPENTER = "aws/karpenter-provider-aws website/content/en/docs/reference/metric
 PGBOUNCER = "prometheus-community/pgbouncer_exporter README.md"
 KUBELET = "kubernetes/website content/en/docs/reference/instrumentation/metrics.md"
 CADVISOR = "google/cadvisor docs/storage/prometheus.md"
+COLLECTOR = "opentelemetry.io/docs/collector/internal-telemetry; counters with or without Prometheus's suffix"
 NODE = "prometheus/node_exporter collector/{cpu,meminfo}_linux.go"
 
 OTHERS = {
     "rollout_info": "argoproj/argo-rollouts docs/features/controller-metrics.md",
     "up": "prometheus.io/docs/concepts/jobs_instances",
+    "otelcol_exporter_send_failed_spans": COLLECTOR,
+    "otelcol_exporter_send_failed_spans_total": COLLECTOR,
     "prometheus_rule_evaluation_failures_total": "prometheus/prometheus rules/group.go",
     "alertmanager_notifications_failed_total": "prometheus/alertmanager notify/metrics.go",
     "kube_horizontalpodautoscaler_status_current_replicas": KUBE_STATE_METRICS,

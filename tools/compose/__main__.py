@@ -20,7 +20,7 @@ from stacks.terminal import console, run_command
 FOLDER = Path(__file__).resolve().parent / "generated"
 # Kubernetes, its nodes and controllers, PgBouncer and Alertmanager: none of them runs here.
 ELSEWHERE = (
-    "kube_", "kubelet_", "karpenter_", "container_", "node_cpu", "node_memory", "pgbouncer_", "alertmanager_", "rollout_",
+    "kube_", "kubelet_", "karpenter_", "container_", "node_cpu", "node_memory", "pgbouncer_", "alertmanager_", "rollout_", "otelcol_",
 )  # fmt: skip
 
 
