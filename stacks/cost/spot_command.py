@@ -1,4 +1,4 @@
-"""``python -m stacks.cost spot``: the Spot pool that a price history recommends, its month, and when it saves enough."""
+"""``python -m stacks.cost spot``: the Spot pool that prices recommend, its month, and when it saves enough."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ from stacks.cost.plan import Base
 from stacks.cost.plan_command import base_of
 from stacks.cost.saving import most_average, read_share, saving
 from stacks.cost.settings_change import pasted, sections, variant
+from stacks.cost.spot import sample
 from stacks.cost.spot_pool import BUCKETS, FIELD, Candidate, Ranking, ranked, sold
-from stacks.terminal import Exit, Refused, console
+from stacks.terminal import Refused, console
 
 TARGET = Decimal("0.6")
+ADVISOR_DAYS = 30  # over which the Spot Advisor averages (aws.amazon.com/ec2/spot/instance-advisor)
 MOST_NAMED = 12  # types left out for one reason; --json names all
 POOL = "karpenter.sh/v1:NodePool"
 
@@ -54,7 +56,13 @@ class Advice:
     base: Base
     ranking: Ranking
     window: tuple[datetime, datetime]
-    cases: Mapping[str, Case]  # expected, p95, and all fallen back to on demand
+    cases: Mapping[str, Case]  # expected, p95 where a history tells it, and all fallen back to on demand
+    sampled: bool
+
+    @property
+    def basis(self) -> str:
+        what = "the Spot Advisor's averages" if self.sampled else "the Spot prices"
+        return f"{what} of {self.window[0]:%Y-%m-%d} to {self.window[1]:%Y-%m-%d}"
 
     @property
     def changes(self) -> dict[str, list[str]]:
@@ -62,11 +70,12 @@ class Advice:
 
 
 def spot_command(arguments: list[str]) -> None:
-    """Rank the types of the Spot pool by their price history, and print the settings for it."""
+    """Rank the types of the Spot pool by their price history, else by the shipped sample; print the settings for it."""
     chosen = _parser().parse_args(arguments)
     base = base_of(chosen.stack)
     market, ends = _market(chosen, base)
-    found = advised(base, market, (ends - timedelta(days=chosen.days), ends), chosen.types)
+    days = chosen.days if market else ADVISOR_DAYS
+    found = advised(base, market, (ends - timedelta(days=days), ends), chosen.types)
     if chosen.json:
         sys.stdout.write(json.dumps(_as_data(found, chosen.average), indent=2) + "\n")
     elif chosen.yaml:
@@ -75,8 +84,8 @@ def spot_command(arguments: list[str]) -> None:
         _show(found, chosen.average)
 
 
-def advised(base: Base, market: Market, window: tuple[datetime, datetime], count: int) -> Advice:
-    """The pool, captured and priced three times: at the types' medians, at their 95th percentiles, and without Spot."""
+def advised(base: Base, market: Market | None, window: tuple[datetime, datetime], count: int) -> Advice:
+    """The pool, captured and priced: at the types' medians, at their 95th percentiles if known, and without Spot."""
     ranking = ranked(base, market, window, count)
     graph = variant(base, {FIELD: [found.instance_type for found in ranking.chosen]}).graph
 
@@ -84,12 +93,13 @@ def advised(base: Base, market: Market, window: tuple[datetime, datetime], count
         usage = base.usage.model_copy(update={"spot": base.usage.spot.model_copy(update={"discount": discount})})
         return Case(discount, estimate(graph, usage, base.prices))
 
-    cases = {"expected": case(ranking.discount("median")), "p95": case(ranking.discount("p95"))}
-    return Advice(base, ranking, window, {**cases, "fallback": case(Decimal(0))})
+    asked_for = {"expected": ranking.discount("median"), "p95": ranking.discount("p95"), "fallback": Decimal(0)}
+    cases = {name: case(discount) for name, discount in asked_for.items() if discount is not None}
+    return Advice(base, ranking, window, cases, sampled=market is None)
 
 
-def _market(chosen: argparse.Namespace, base: Base) -> tuple[Market, datetime]:
-    """The history, and the end of the window: the day asked for, else now or the file's newest price."""
+def _market(chosen: argparse.Namespace, base: Base) -> tuple[Market | None, datetime]:
+    """The history, if any, and the end of the window: the day asked for, else now, or the newest price or sample."""
     asked_for = datetime.combine(chosen.date, time.max, UTC) if chosen.date else None
     if chosen.history:
         try:
@@ -99,10 +109,7 @@ def _market(chosen: argparse.Namespace, base: Base) -> tuple[Market, datetime]:
         found = read(text, chosen.history.name)
         return found, asked_for or found.newest
     if not chosen.live:
-        why = "none ships with this checkout, since no dated one with its source was to be had"
-        raise Refused(
-            f"--history=(absent): there is no Spot price history: {why}. Give --live or a FILE.", Exit.MISSING
-        )
+        return None, datetime.combine(max(row.as_of for row in sample()), time.max, UTC)
     from stacks.account import CONFIG, open_account
     from stacks.cost.market_live import asked
 
@@ -117,7 +124,7 @@ def _market(chosen: argparse.Namespace, base: Base) -> tuple[Market, datetime]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stacks.cost spot", description=spot_command.__doc__)
     parser.add_argument("--stack", default="prod", help="whose pool (default: prod)")
-    source = parser.add_mutually_exclusive_group()
+    source = parser.add_mutually_exclusive_group()  # neither: by the shipped sample
     source.add_argument("--history", type=Path, metavar="FILE", help="AWS's answer as JSON, or what --save wrote")
     source.add_argument("--live", action="store_true", help="ask the stack's account")
     parser.add_argument("--profile", help="AWS credentials for --live")
@@ -150,8 +157,7 @@ def _count(text: str) -> int:
 
 
 def to_yaml(found: Advice) -> str:
-    what = f"By the Spot prices of {found.window[0]:%Y-%m-%d} to {found.window[1]:%Y-%m-%d}"
-    return pasted(found.base.stack, sections(found.base.config, found.changes), what)
+    return pasted(found.base.stack, sections(found.base.config, found.changes), f"By {found.basis}")
 
 
 def _conditions(found: Advice, average: Decimal) -> list[dict[str, Any]]:
@@ -177,6 +183,7 @@ def _as_data(found: Advice, average: Decimal) -> dict[str, Any]:
     return {
         "version": 1,
         "stack": found.base.stack,
+        "source": "sample" if found.sampled else "history",
         "from": found.window[0].isoformat(),
         "to": found.window[1].isoformat(),
         "types": [_candidate(row) for row in found.ranking.chosen],
@@ -196,8 +203,8 @@ def _candidate(row: Candidate) -> dict[str, Any]:
         "instanceType": row.instance_type,
         "onDemand": str(row.on_demand),
         "median": str(row.median),
-        "p95": str(row.p95),
-        "deviation": str(row.deviation),
+        "p95": None if row.p95 is None else str(row.p95),
+        "deviation": None if row.deviation is None else str(row.deviation),
         "interruptions": row.interruptions,
         "pods": row.pods,
         "score": str(row.score),
@@ -205,12 +212,20 @@ def _candidate(row: Candidate) -> dict[str, Any]:
 
 
 def _show(found: Advice, average: Decimal) -> None:
-    begins, ends = found.window
-    title = f"Spot pool of {found.base.stack}, by prices of {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
-    table = Table("type", "on demand", "median", "p95", "σ", "taken back", "pods", title=title, title_justify="left")
+    if found.sampled:
+        console.print(
+            "[yellow]No price history was given (--live, --history FILE):[/] a dated sample of averages over a month and "
+            "the region stands in for it. It tells neither zones, nor how prices move, nor what they are today.",
+            soft_wrap=True,
+        )
+    title = f"Spot pool of {found.base.stack}, by {found.basis}"
+    prices = ["average"] if found.sampled else ["median", "p95", "σ"]
+    table = Table("type", "on demand", *prices, "taken back", "pods", title=title, title_justify="left")
     for row in found.ranking.chosen:
-        hours = [f"${amount:.4f}" for amount in (row.on_demand, row.median, row.p95, row.deviation)]
-        table.add_row(row.instance_type, *hours, _rate(row.interruptions), str(row.pods))
+        known = [amount for amount in (row.on_demand, row.median, row.p95, row.deviation) if amount is not None]
+        table.add_row(
+            row.instance_type, *(f"${amount:.4f}" for amount in known), _rate(row.interruptions), str(row.pods)
+        )
     console.print(table)
     for reason in sorted(set(found.ranking.left_out.values())):
         names = [name for name, why in found.ranking.left_out.items() if why == reason]

@@ -28,22 +28,25 @@ KIN = Decimal("0.02")  # our judgment: what each type of the same letter and gen
 
 @dataclass(frozen=True)
 class Candidate:
-    """A type as the market has it. Prices an hour: the mean over the environment's zones, never above on demand."""
+    """A type as the market has it. Prices an hour: the mean over the environment's zones, never above on demand.
+
+    The shipped sample knows the average of a region alone: it stands for the median, and the other two are not known.
+    """
 
     instance_type: str
     shape: Shape
     pods: int  # of the workers' kind that one node holds
     on_demand: Decimal
     median: Decimal
-    p95: Decimal
-    deviation: Decimal
+    p95: Decimal | None
+    deviation: Decimal | None
     interruptions: int | None  # as ``spot.Advice`` counts them
 
     @property
     def score(self) -> Decimal:
         """Dollars an hour and pod, made dearer by what moves and by what is taken back: a judgment, not a price."""
         bucket = BUCKETS[-1 if self.interruptions is None else self.interruptions]
-        return (self.median + self.deviation) / self.pods * (1 + bucket)
+        return (self.median + (self.deviation or 0)) / self.pods * (1 + bucket)
 
     @property
     def kin(self) -> tuple[str, int]:
@@ -57,10 +60,11 @@ class Ranking:
     chosen: tuple[Candidate, ...]
     left_out: Mapping[str, str]
 
-    def discount(self, price: str) -> Decimal:
-        """What the pool's types are below on demand on the average, at their ``median`` or ``p95``."""
-        parts = [1 - getattr(found, price) / found.on_demand for found in self.chosen]
-        return sum(parts, Decimal(0)) / len(parts)
+    def discount(self, price: str) -> Decimal | None:
+        """What the pool's types are below on demand on the average, at their ``median`` or ``p95``; None: not known."""
+        hours = [(getattr(found, price), found.on_demand) for found in self.chosen]
+        parts = [1 - usd / on_demand for usd, on_demand in hours if usd is not None]
+        return sum(parts, Decimal(0)) / len(parts) if len(parts) == len(hours) else None
 
 
 def sold(base: Base) -> list[str]:
@@ -71,8 +75,8 @@ def sold(base: Base) -> list[str]:
     return found
 
 
-def ranked(base: Base, market: Market, window: tuple[datetime, datetime], count: int) -> Ranking:
-    """The best types for a pool. Raises Refused where fewer than the settings ask for are left."""
+def ranked(base: Base, market: Market | None, window: tuple[datetime, datetime], count: int) -> Ranking:
+    """The best types for a pool, without a market by the shipped sample. Raises Refused where too few are left."""
     wanted = _wanted(base.settings)
     judged = {name: _judged(base, market, window, name, wanted) for name in sold(base)}
     fitting = [found for found in judged.values() if isinstance(found, Candidate)]
@@ -81,7 +85,7 @@ def ranked(base: Base, market: Market, window: tuple[datetime, datetime], count:
         why = ", ".join(f"{times} {reason}" for reason, times in Counter(left_out.values()).most_common())
         raise Refused(
             f"--history: {len(fitting)} types are left, and Spot needs {SPOT_MINIMUM_TYPES}; of the others {why}. "
-            "Give a history of more types or more days."
+            "Give a history (--live, --history FILE) of more types or more days."
         )
     ordered = tuple(by_rank(fitting))
     return Ranking(ordered[:count], {**left_out, **{found.instance_type: "ranked lower" for found in ordered[count:]}})
@@ -105,7 +109,7 @@ def _wanted(settings: Settings) -> tuple[int, int]:
 
 
 def _judged(
-    base: Base, market: Market, window: tuple[datetime, datetime], name: str, wanted: tuple[int, int]
+    base: Base, market: Market | None, window: tuple[datetime, datetime], name: str, wanted: tuple[int, int]
 ) -> Candidate | str:
     """A candidate, or why the type is none."""
     settings = base.settings
@@ -113,20 +117,25 @@ def _judged(
     [shape], _ = known("", (name,))
     pods = pods_per_node(_with_types(settings, name), settings.service.workers)
     usd = on_demand(settings.region, name, base.prices)
-    pools = [market.statistics(name, zone.name, *window) for zone in settings.network.zones]
-    told = [found for found in pools if found and found.known >= timedelta(days=LEAST_DAYS)]
     if usd is None or shape.vcpu != vcpu or name.startswith("t"):
         return f"of another shape than {vcpu} vCPUs"
     if pods < least_pods:
         return "with room for fewer pods than the pool's smallest"
+    measured = {row.instance_type: row for row in sample() if row.region == settings.region}.get(name)
+    interruptions = measured.interruptions if measured else None
+    if market is None:
+        if measured is None:
+            return "not in the sample of the Spot Advisor"
+        return Candidate(name, shape, pods, usd, usd * (1 - measured.discount), None, None, interruptions)
+    pools = [market.statistics(name, zone.name, *window) for zone in settings.network.zones]
+    told = [found for found in pools if found and found.known >= timedelta(days=LEAST_DAYS)]
     if len(market.offered.get(name, ())) < LEAST_ZONES:
         return f"sold in fewer than {LEAST_ZONES} zones"
     if len(told) < len(pools):
         return f"without {LEAST_DAYS} days of prices in each of the environment's zones"
-    known_rates = {row.instance_type: row.interruptions for row in sample() if row.region == settings.region}
     return Candidate(
         name, shape, pods, usd, _mean(told, "median", usd), _mean(told, "p95", usd), _mean(told, "deviation", usd),
-        known_rates.get(name),
+        interruptions,
     )  # fmt: skip
 
 

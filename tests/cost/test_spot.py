@@ -25,8 +25,9 @@ from stacks.cost.command import main
 from stacks.cost.market import Market, PriceChange, read, statistics
 from stacks.cost.market_live import asked
 from stacks.cost.plan import Base
+from stacks.cost.spot import discounts, sample
 from stacks.cost.spot_command import Advice, advised
-from stacks.cost.spot_pool import Candidate, by_rank, ranked
+from stacks.cost.spot_pool import Candidate, by_rank, ranked, sold
 from stacks.terminal import Exit, Refused, run_command
 from tests.cost.spot_history import ENDS, WINDOW, ZONES, document, market
 from tests.cost.test_plan import base
@@ -201,9 +202,38 @@ def test_the_command_prints_ranking_costs_and_conditions(tmp_path: Path, capsys:
     assert found["onDemandBase"] == {"share": "0.25", "mostNodes": 8}
 
 
-def test_without_a_history_it_says_what_it_lacks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(main, ["spot"]) == Exit.MISSING
-    assert "there is no Spot price history" in capsys.readouterr().err
+def test_without_a_history_the_dated_sample_stands_in_and_says_what_it_does_not_know(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_command(main, ["spot", "--json"]) == Exit.OK
+    found = json.loads(capsys.readouterr().out)
+    newest = max(row.as_of for row in sample())
+    assert (found["source"], found["to"][:10], len(found["types"])) == ("sample", newest.isoformat(), 18)
+    assert {(row["p95"], row["deviation"]) for row in found["types"]} == {(None, None)}
+    advisor = discounts("us-east-1")
+    for row in found["types"]:
+        assert Decimal(row["median"]) == Decimal(row["onDemand"]) * (1 - advisor[row["instanceType"]])
+    assert [row["case"] for row in found["target"]["cases"]] == ["expected", "fallback"]
+    config = {**read_stack("prod"), **{key: json.dumps(value) for key, value in found["settings"].items()}}
+    names = tuple(row["instanceType"] for row in found["types"])
+    assert validated(config, "pasted").nodes.workers.instance_types == names
+
+    assert run_command(main, ["spot"]) == Exit.OK
+    told = " ".join(capsys.readouterr().out.split())  # a terminal's width breaks lines
+    assert "No price history was given" in told
+    assert f"by the Spot Advisor's averages of 2025-05-29 to {newest}" in told
+    assert ("average" in told, "p95" in told) == (True, False)
+
+
+def test_a_type_that_the_sample_lacks_is_left_out_and_named() -> None:
+    found = ranked(base("prod"), None, WINDOW, 18)
+    missing = {name for name, why in found.left_out.items() if why == "not in the sample of the Spot Advisor"}
+    assert missing == {name for name in sold(base("prod")) if name.endswith(".2xlarge")} - {
+        row.instance_type for row in sample()
+    } - {name for name in found.left_out if name.startswith("t")}
+
+
+def test_a_history_that_cannot_be_read_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(main, ["spot", "--history", "nowhere.json"]) == Exit.BAD_INPUT
     assert "--history=nowhere.json: cannot be read" in capsys.readouterr().err
 
