@@ -87,7 +87,7 @@ def test_what_becomes_dearer_or_wilder_or_is_taken_back_more_never_rises(
     worse = replace(
         row,
         median=row.median + data.draw(unchanged | cents),
-        deviation=row.deviation + data.draw(unchanged | cents),
+        deviation=(row.deviation or 0) + data.draw(unchanged | cents),
         interruptions=data.draw(st.sampled_from([None, 4])) if row.interruptions != 4 else 4,
     )
     before = [found.instance_type for found in by_rank(rows)]
