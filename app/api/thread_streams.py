@@ -73,7 +73,9 @@ async def join(
     number, after = (int(place[1]), int(place[2])) if place else (present, 0)
     modes = stream_mode or ["run_modes"]
     again = f"/threads/{thread_id}/stream?" + "&".join(f"stream_mode={mode}" for mode in modes)
-    frames = _frames(service, caller, thread_id, number, after, modes)
+    # Read before the answer begins: whoever sees it begin is told of every change from then on.
+    known = await _state(service, caller, thread_id) if "state_update" in modes else None
+    frames = _frames(service, caller, thread_id, number, after, modes, known)
     return EventStream(frames, {**SSE_HEADERS, "location": again})
 
 
@@ -85,9 +87,14 @@ async def _protocol_frames(
 
 
 async def _frames(
-    service: Service, caller: Caller, thread_id: str, number: int, after: int, modes: Sequence[ThreadStreamMode]
+    service: Service,
+    caller: Caller,
+    thread_id: str,
+    number: int,
+    after: int,
+    modes: Sequence[ThreadStreamMode],
+    known: dict[str, Any] | None,
 ) -> AsyncGenerator[bytes]:
-    known = await _state(service, caller, thread_id) if "state_update" in modes else None
     async for run, item in service.thread_streams.follow(caller, thread_id, number, after):
         if run is None or item is None:
             yield HEARTBEAT

@@ -180,10 +180,23 @@ async def _joined(client: Sdk, thread_id: str, until: str, **options: Any) -> li
     return found
 
 
+async def _joining(client: Sdk, thread_id: str, until: str, **options: Any) -> asyncio.Task[list[Any]]:
+    """The same, once the answer has begun: it shows what happens from then on."""
+    begun = asyncio.Event()
+
+    async def note(answer: httpx.Response) -> None:
+        if answer.url.path.endswith("/stream"):
+            begun.set()
+
+    client.http.client.event_hooks = {"response": [note]}
+    joined = asyncio.create_task(_joined(client, thread_id, until, **options))
+    await begun.wait()
+    return joined
+
+
 async def test_a_joined_thread_shows_the_runs_that_begin_on_it_and_goes_on_where_it_was_left(client: Sdk) -> None:
     thread_id = await new_thread(client)
-    joined = asyncio.create_task(_joined(client, thread_id, "run_done"))
-    await asyncio.sleep(0.2)  # nothing tells that the stream is open
+    joined = await _joining(client, thread_id, "run_done")
     run = await client.runs.create(thread_id, "steps", input=STEPS, stream_mode="updates")
     parts = await joined
     assert [part.event for part in parts] == ["metadata", *["updates"] * 3, "metadata"]
@@ -199,8 +212,7 @@ async def test_a_joined_thread_shows_the_runs_that_begin_on_it_and_goes_on_where
 async def test_a_joined_thread_tells_of_changes_by_hand(client: Sdk) -> None:
     thread_id = await new_thread(client)
     await client.runs.wait(thread_id, "steps", input=STEPS)
-    joined = asyncio.create_task(_joined(client, thread_id, "state_update", stream_mode="state_update"))
-    await asyncio.sleep(0.2)
+    joined = await _joining(client, thread_id, "state_update", stream_mode="state_update")
     await client.threads.update_state(thread_id, {"steps": ["by hand"]}, as_node="last")
     [part] = await joined
     assert part.data["state"]["values"]["steps"] == [*WALKED, "by hand"]
@@ -216,8 +228,7 @@ async def test_what_one_process_executes_is_followed_in_another_and_taken_up_aga
     there: Sdk
     async with get_client(url=api.url, api_key=None) as here, get_client(url=worker.url, api_key=None) as there:
         thread_id = await new_thread(here)
-        joined = asyncio.create_task(_joined(here, thread_id, "run_done"))
-        await asyncio.sleep(0.2)  # nothing tells that the stream is open
+        joined = await _joining(here, thread_id, "run_done")
         run = await here.runs.create(thread_id, "steps", input=STEPS, stream_mode="updates")
         parts = await joined
         assert [part.event for part in parts] == ["metadata", *["updates"] * 3, "metadata"]
