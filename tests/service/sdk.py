@@ -96,10 +96,27 @@ async def followed(sdk: Sdk, assistant_id: str, thread_id: str | None = None, **
     opened = sdk.threads.stream(thread_id, assistant_id=assistant_id, **options)
     if hasattr(opened, "__aenter__"):
         async with opened as thread:
-            yield thread
+            try:
+                yield thread
+            finally:
+                await _watched(thread)
     else:
         with opened as thread:
             yield thread
+
+
+async def _watched(thread: Any) -> None:
+    """Wait until the session's own stream is open, or over.
+
+    Python 3.11's asyncio.wait_for swallows a cancellation that comes as what it waits for arrives (bpo-37658): a session
+    that is closed at that moment waits for its stream for ever.
+    """
+    while (task := thread._lifecycle_watcher_task) is not None and not task.done():
+        handle = thread._lifecycle_watcher_handle
+        is_open = handle is not None and handle.ready.done()
+        await asyncio.sleep(0.02)  # once more after it is: the waiting task has gone on then
+        if is_open:
+            return
 
 
 async def now(value: Any) -> Any:
