@@ -83,7 +83,8 @@ class Database:
         attempted = asyncio.Event()
         self._preparing = asyncio.create_task(self._prepare(attempted), name="prepare-database")
         with suppress(TimeoutError):
-            await asyncio.wait_for(attempted.wait(), FIRST_ATTEMPT_SECONDS)
+            async with asyncio.timeout(FIRST_ATTEMPT_SECONDS):
+                await attempted.wait()
 
     async def close(self) -> None:
         if self._preparing:

@@ -72,7 +72,8 @@ class LeaseKeeper:
         wait = RENEW_SECONDS
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._look.wait()
             self._look.clear()
             wait = RENEW_SECONDS
             if not self._held():
