@@ -56,6 +56,8 @@ def run_pytest(without: list[str], rest: list[str]) -> int:
     """Become pytest: its closing line is the last one, and its exit code is ours."""
     # Two workers on two cores; a file stays on one worker, which keeps a file's fixtures (a database, a stack) in one.
     command = [sys.executable, "-m", "pytest", "-q", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
+    # A worker that ended, as one whose test hung, is not replaced: xdist 3.8 would then wait for ever at the end.
+    command += ["--max-worker-restart", "0"]
     if without:
         command += ["-m", " and ".join(f"not {tier}" for tier in without)]
     sys.stdout.flush()
