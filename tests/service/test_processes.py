@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import psutil
 import psycopg
 import pytest
 
+from app.runtime.embedded_postgres import embedded_database
 from app.settings import CHECKOUT
 from tests.service.application import STEPWISE
 from tests.service.processes import Running, Services
@@ -114,6 +116,12 @@ def test_stopping_the_database_leaves_one_in_use_alone_and_ends_that_of_a_killed
     assert done.returncode == 0
     assert "is stopped" in done.stderr
     eventually_sync(lambda: not database.is_running())
+
+
+def test_a_folder_may_have_a_name_that_a_shell_would_take_apart(folder: Path) -> None:
+    for _ in ("a first start", "a second one"):
+        with embedded_database(folder / "Ada's projects" / "postgres") as url, psycopg.connect(url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_two_first_starts_at_once_share_one_database_and_the_last_one_stops_it(services: Services) -> None:
