@@ -10,7 +10,7 @@ import gc
 import sys
 
 from app.arguments import parser
-from app.failures import Exit, Refused
+from app.failures import Exit, Refused, say
 
 
 def main(arguments: list[str]) -> int:
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         given = parser().parse_args(arguments)
         return COMMANDS.get(given.command, _serve)(given)
     except Refused as refusal:
-        _say(f"refused: {refusal}")
+        say(f"refused: {refusal}")
         return refusal.code
     except KeyboardInterrupt:
         return 130
@@ -38,7 +38,7 @@ def _database_init(given: argparse.Namespace) -> int:
     from app.database_init.command import database_init
 
     for line in database_init(given):
-        _say(line)
+        say(line)
     return Exit.OK
 
 
@@ -47,7 +47,7 @@ def _migrate(_: argparse.Namespace) -> int:
     from app.settings import load_settings
 
     migrate_database(load_settings())
-    _say("the database has this version's schema")
+    say("the database has this version's schema")
     return Exit.OK
 
 
@@ -74,7 +74,7 @@ def _stop_database(_: argparse.Namespace) -> int:
     from app.settings import load_settings
 
     directory = load_settings().data_directory
-    _say(f"the embedded PostgreSQL in {directory} {'is stopped' if stop(directory) else 'was left as it is'}")
+    say(f"the embedded PostgreSQL in {directory} {'is stopped' if stop(directory) else 'was left as it is'}")
     return Exit.OK
 
 
@@ -86,11 +86,6 @@ COMMANDS = {
     "stop-database": _stop_database,
 }
 """Any other serves."""
-
-
-def _say(text: str) -> None:
-    """For people, on stderr: stdout carries the JSON log."""
-    sys.stderr.write(text + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""How a command stops: a message for people and the exit code, the same numbers as the platform's commands."""
+"""What a command says to people, and how it stops: the exit codes are the same numbers as the platform's commands'."""
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 
 
@@ -21,3 +22,8 @@ class Refused(Exception):
     def __init__(self, message: str, code: Exit = Exit.BAD_INPUT) -> None:
         super().__init__(message)
         self.code = code
+
+
+def say(text: str) -> None:
+    """On stderr: stdout carries the JSON log."""
+    sys.stderr.write(text + "\n")

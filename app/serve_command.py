@@ -10,7 +10,6 @@ import asyncio
 import gc
 import os
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from psycopg import OperationalError
 
 from app import contract
-from app.failures import Exit, Refused
+from app.failures import Exit, Refused, say
 from app.listening import inherited, listen, serve_metrics, write_ready_file
 from app.observability.logs import configure_logging
 from app.observability.metrics import Metrics
@@ -59,7 +58,7 @@ def serve(given: argparse.Namespace) -> int:
     def when_listening(url: str) -> None:
         if given.listen_fd is None:  # a process of several: the first says it for all
             told = f"serving {url} · state in {where} · answers by {engine} · {settings.sign_in_told}"
-            _say(f"{told}\n{EXAMPLE.format(url=url)}")
+            say(f"{told}\n{EXAMPLE.format(url=url)}")
         if ready_file:
             write_ready_file(ready_file, settings, url)
 
@@ -100,9 +99,4 @@ def _refuse_unusable_database(settings: Settings) -> None:
         raise Refused(f"{unusable}.", Exit.STATE) from None
     except OperationalError:
         # It may come later: the service starts and /ready says what it waits for.
-        _say("the database does not answer yet; starting without it")
-
-
-def _say(text: str) -> None:
-    """For people, on stderr: stdout carries the JSON log."""
-    sys.stderr.write(text + "\n")
+        say("the database does not answer yet; starting without it")

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 from py_compile import PycInvalidationMode
-from typing import Any, cast
+from typing import cast
 
 from app.failures import Exit, Refused
 from app.image.dependencies import install, read_dependencies
 from app.image.langgraph_keys import check_keys
+from app.runtime.project_file import read_project
 
 # What langgraph-cli leaves out too (langgraph_cli/_ignore.py), what `langgraph dev` keeps of runs, and secrets.
 LEFT_OUT = ("__pycache__", ".git", ".venv", "venv", "node_modules", ".tox", ".mypy_cache", ".langgraph_api", ".env*")
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
 def take_over(context: Path, config: str, target: Path, packages: Path) -> None:
     """The project in `context`, whose langgraph.json is `config`, can be served from `target` with `packages`."""
-    content = _read(context / config, config)
+    content = read_project(context / config, config, setting="CONFIG", place=", relative to the folder that is built")
     for note in check_keys(config, content):
         sys.stderr.write(f"note: {config}: {note}\n")
     dependencies = read_dependencies(context, config, content.get("dependencies", []))
@@ -56,21 +57,6 @@ def take_over(context: Path, config: str, target: Path, packages: Path) -> None:
     for folder in (target, packages):
         compileall.compile_dir(folder, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
         _make_readable(folder)
-
-
-def _read(file: Path, config: str) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as failure:
-        raise Refused(
-            f"CONFIG={config}: cannot be read ({failure.strerror})."
-            " Set the path of a langgraph.json, relative to the folder that is built."
-        ) from None
-    except (ValueError, RecursionError) as failure:
-        raise Refused(f"{config}: is not JSON ({failure}). Correct the file.") from None
-    if not isinstance(content, dict):
-        raise Refused(f"{config}: holds a {type(content).__name__}, not an object. Write {{...}}.")
-    return cast("dict[str, Any]", content)
 
 
 def _refuse_secrets(config: str, environment: dict[str, object]) -> None:

@@ -9,16 +9,17 @@ from typing import Any, cast
 from app.failures import Refused
 
 
-def read_project(file: Path) -> dict[str, Any]:
-    """The file's content, as it stands."""
+def read_project(file: Path, name: object = None, *, setting: str = "AGENT_CONFIG", place: str = "") -> dict[str, Any]:
+    """The file's content, as it stands; refused by the name that the setting has for it."""
+    name = name or file
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as failure:
         raise Refused(
-            f"AGENT_CONFIG={file}: cannot be read ({failure.strerror}). Set the path of a langgraph.json."
+            f"{setting}={name}: cannot be read ({failure.strerror}). Set the path of a langgraph.json{place}."
         ) from None
     except (ValueError, RecursionError) as failure:
-        raise Refused(f"{file}: is not JSON ({failure}). Correct the file.") from None
+        raise Refused(f"{name}: is not JSON ({failure}). Correct the file.") from None
     if not isinstance(content, dict):
-        raise Refused(f"{file}: holds a {type(content).__name__}, not an object. Write {{...}}.")
+        raise Refused(f"{name}: holds a {type(content).__name__}, not an object. Write {{...}}.")
     return cast("dict[str, Any]", content)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from infra.node_mix import SPOT_SHARE
 from stacks.cost.load import Load
-from stacks.cost.spot import Advice, sample
+from stacks.cost.spot import Advice, advice
 from stacks.terminal import Refused, console
 
 AVERAGES = tuple(Decimal(text) for text in ("0.3", "0.45", "0.6", "0.8", "1"))
@@ -45,9 +45,7 @@ def most_average(target: Decimal, spot_share: Decimal, discount: Decimal) -> Dec
 def markets(region: str, types: Iterable[str]) -> tuple[list[Market], date, int]:
     """No Spot at all, and the least, the median and the greatest discount of a pool; the sample's day and its types."""
     wanted = set(types)
-    found = sorted(
-        (row for row in sample() if row.region == region and row.instance_type in wanted), key=_discount_then_name
-    )
+    found = sorted((row for name, row in advice(region).items() if name in wanted), key=_discount_then_name)
     if not found:
         rule = f"the Spot sample has none of the {len(wanted)} types of nodes.workers"
         raise Refused(f"region={region}: {rule}. Give --discount as you measured it.")

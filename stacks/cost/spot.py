@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -39,5 +40,7 @@ def sample() -> tuple[Advice, ...]:
         )
 
 
-def discounts(region: str) -> dict[str, Decimal]:
-    return {row.instance_type: row.discount for row in sample() if row.region == region}
+@lru_cache
+def advice(region: str) -> Mapping[str, Advice]:
+    """The sample's types of a region, by name."""
+    return {row.instance_type: row for row in sample() if row.region == region}

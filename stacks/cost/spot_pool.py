@@ -16,7 +16,7 @@ from stacks.cost.market import LEAST_DAYS, Market, Statistics
 from stacks.cost.plan import Base
 from stacks.cost.prices import REFRESH
 from stacks.cost.rules.compute import on_demand, priced_types
-from stacks.cost.spot import sample
+from stacks.cost.spot import advice
 from stacks.terminal import Refused
 
 FIELD = "nodes.workers.instanceTypes"
@@ -121,7 +121,7 @@ def _judged(
         return f"of another shape than {vcpu} vCPUs"
     if pods < least_pods:
         return "with room for fewer pods than the pool's smallest"
-    measured = {row.instance_type: row for row in sample() if row.region == settings.region}.get(name)
+    measured = advice(settings.region).get(name)
     interruptions = measured.interruptions if measured else None
     if market is None:
         if measured is None:

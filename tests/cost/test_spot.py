@@ -25,7 +25,8 @@ from stacks.cost.command import main
 from stacks.cost.market import Market, PriceChange, read, statistics
 from stacks.cost.market_live import asked
 from stacks.cost.plan import Base
-from stacks.cost.spot import discounts, sample
+from stacks.cost.spot import advice as advised_by_sample
+from stacks.cost.spot import sample
 from stacks.cost.spot_command import Advice, advised
 from stacks.cost.spot_pool import Candidate, by_rank, ranked, sold
 from stacks.terminal import Exit, Refused, run_command
@@ -210,9 +211,9 @@ def test_without_a_history_the_dated_sample_stands_in_and_says_what_it_does_not_
     newest = max(row.as_of for row in sample())
     assert (found["source"], found["to"][:10], len(found["types"])) == ("sample", newest.isoformat(), 18)
     assert {(row["p95"], row["deviation"]) for row in found["types"]} == {(None, None)}
-    advisor = discounts("us-east-1")
+    advisor = advised_by_sample("us-east-1")
     for row in found["types"]:
-        assert Decimal(row["median"]) == Decimal(row["onDemand"]) * (1 - advisor[row["instanceType"]])
+        assert Decimal(row["median"]) == Decimal(row["onDemand"]) * (1 - advisor[row["instanceType"]].discount)
     assert [row["case"] for row in found["target"]["cases"]] == ["expected", "fallback"]
     config = {**read_stack("prod"), **{key: json.dumps(value) for key, value in found["settings"].items()}}
     names = tuple(row["instanceType"] for row in found["types"])

@@ -11,7 +11,7 @@ from stacks.cost.amounts import HOURS, NOTHING, Range, exactly, total
 from stacks.cost.facts import Billed
 from stacks.cost.prices import Meter, Prices
 from stacks.cost.rules.use import Context, Rule, Use, bare, hourly, prefixed, unknown, used
-from stacks.cost.spot import discounts
+from stacks.cost.spot import advice
 
 ON_DEMAND = "capacitystatus=Used;marketoption=OnDemand;operatingSystem=Linux;preInstalledSw=NA;tenancy=Shared"
 NODE_GROUP, POOL = "aws:eks/nodeGroup:NodeGroup", "kubernetes:karpenter.sh/v1:NodePool"
@@ -102,7 +102,7 @@ def _discount(region: str, priced: Mapping[str, Any], context: Context) -> Range
     said = context.usage.spot.discount
     if said is not None:
         return exactly(said)
-    known = sorted(found for kind, found in discounts(region).items() if kind in priced)
+    known = sorted(found.discount for kind, found in advice(region).items() if kind in priced)
     return Range(known[0], known[(len(known) - 1) // 2], known[-1]) if known else NOTHING
 
 
