@@ -63,8 +63,8 @@ class Address(NamedTuple):
     checkpoint_ns: str
 
 
-# The run's row stays locked for as long as the statement lasts. Whoever takes a run away locks it FOR UPDATE, and so
-# comes before or after, not between the check and the rows; a renewal changes no key and waits for nobody.
+# The run's row stays locked for as long as the statement lasts. Whoever takes a run away or ends it locks it FOR UPDATE,
+# and so comes before or after, not between the check and the rows; a renewal changes no key and waits for nobody.
 SAVE = """
     WITH entry AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%(entries)s) AS entry (
@@ -119,34 +119,32 @@ LOAD = f"""
     ) AS found
 """  # noqa: S608  constants
 
-# A blob goes when no checkpoint that stays refers to it. The lock: see SAVE; without a fence anybody may.
+# A statement of its own: one that waits for a lock and deletes does not see what was stored while it waited.
+LOCK_RUN = "SELECT FROM runs WHERE run_id = %s AND fence = %s AND status = 'running' FOR UPDATE"
+
+# A blob goes when no checkpoint that stays refers to it.
 _FORGET = """
-    WITH allowed AS MATERIALIZED (
-        SELECT WHERE %(fence)s::bigint IS NULL OR EXISTS (
-            SELECT FROM runs WHERE run_id = %(run)s::uuid AND fence = %(fence)s AND status = 'running' FOR KEY SHARE)
-    ), forgotten AS (
+    WITH forgotten AS (
         DELETE FROM checkpoints
-        WHERE {these} AND metadata ->> 'run_id' = ANY(%(runs)s) AND EXISTS (SELECT FROM allowed)
+        WHERE {these} AND metadata ->> 'run_id' = ANY(%(runs)s)
         RETURNING thread_id, checkpoint_ns, checkpoint_id, checkpoint -> 'channel_versions' AS versions
     ), put_by_them AS (
         DELETE FROM checkpoint_writes
-        WHERE {these} AND written_by::text = ANY(%(runs)s) AND EXISTS (SELECT FROM allowed)
+        WHERE {these} AND written_by::text = ANY(%(runs)s)
     ), put_on_theirs AS (
         DELETE FROM checkpoint_writes AS put USING forgotten
         WHERE put.thread_id = forgotten.thread_id AND put.checkpoint_ns = forgotten.checkpoint_ns
             AND put.checkpoint_id = forgotten.checkpoint_id
-    ), blobs AS (
-        DELETE FROM checkpoint_blobs AS blob USING forgotten
-        WHERE blob.thread_id = forgotten.thread_id AND blob.checkpoint_ns = forgotten.checkpoint_ns
-            AND forgotten.versions ->> blob.channel = blob.version
-            AND NOT EXISTS (
-                SELECT FROM checkpoints AS kept
-                WHERE kept.thread_id = blob.thread_id AND kept.checkpoint_ns = blob.checkpoint_ns
-                    AND kept.checkpoint -> 'channel_versions' ->> blob.channel = blob.version
-                    AND coalesce(kept.metadata ->> 'run_id' <> ALL(%(runs)s), true)
-            )
     )
-    SELECT EXISTS (SELECT FROM allowed) AS done
+    DELETE FROM checkpoint_blobs AS blob USING forgotten
+    WHERE blob.thread_id = forgotten.thread_id AND blob.checkpoint_ns = forgotten.checkpoint_ns
+        AND forgotten.versions ->> blob.channel = blob.version
+        AND NOT EXISTS (
+            SELECT FROM checkpoints AS kept
+            WHERE kept.thread_id = blob.thread_id AND kept.checkpoint_ns = blob.checkpoint_ns
+                AND kept.checkpoint -> 'channel_versions' ->> blob.channel = blob.version
+                AND coalesce(kept.metadata ->> 'run_id' <> ALL(%(runs)s), true)
+        )
 """
 FORGET_RUN = _FORGET.format(these="thread_id = %(thread)s")
 FORGET_RUNS = _FORGET.format(these="true")  # reads every checkpoint: no index has the run
@@ -235,15 +233,17 @@ async def written_by(connection: Connection, thread_id: str, checkpoint_id: str,
     return {row["channel"] for row in await cursor.fetchall()}
 
 
-async def forget_run(connection: Connection, thread_id: str, run_id: str, fence: int | None) -> bool:
-    """False, and nothing done, when the fence is not the run's newest."""
-    values = {"thread": thread_id, "run": run_id, "runs": [run_id], "fence": fence}
-    cursor = await connection.execute(FORGET_RUN, values)
-    return cast("DictRow", await cursor.fetchone())["done"]
+async def lock_run(connection: Connection, lease: Lease) -> bool:
+    """Waits for what is being stored of the run, and lets nothing more be stored in this transaction; false: lost."""
+    return await (await connection.execute(LOCK_RUN, (lease.run_id, lease.fence))).fetchone() is not None
+
+
+async def forget_run(connection: Connection, thread_id: str, run_id: str) -> None:
+    await connection.execute(FORGET_RUN, {"thread": thread_id, "runs": [run_id]})
 
 
 async def forget_runs(connection: Connection, run_ids: Sequence[str]) -> None:
-    await connection.execute(FORGET_RUNS, {"run": None, "runs": list(run_ids), "fence": None})
+    await connection.execute(FORGET_RUNS, {"runs": list(run_ids)})
 
 
 async def delete_threads(connection: Connection, thread_ids: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ class _Call(Generic[Request, Answer]):
     request: Request
     answer: asyncio.Future[Answer]
     tries: int = 0
+    under_way: asyncio.Future[None] | None = None  # its statement, done when that is
 
 
 class Grouped(Generic[Request, Answer]):
@@ -51,7 +52,12 @@ class Grouped(Generic[Request, Answer]):
         call = _Call[Request, Answer](request, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         self._start()
-        return await call.answer
+        try:
+            return await call.answer
+        except asyncio.CancelledError:
+            if call.under_way:  # it takes effect all the same: what the caller does next comes after it
+                await asyncio.wait([call.under_way])
+            raise
 
     def _start(self) -> None:
         if self._worker is None or self._worker.done():
@@ -89,6 +95,9 @@ class Grouped(Generic[Request, Answer]):
         group = [call for call in group if not call.answer.done()]  # a cancelled caller wants no answer
         if not group:
             return
+        under_way = asyncio.get_running_loop().create_future()
+        for call in group:
+            call.under_way = under_way
         try:
             answers = await self._execute(connection, [call.request for call in group])
         except Exception as failure:
@@ -97,6 +106,8 @@ class Grouped(Generic[Request, Answer]):
             for call, answer in zip(group, answers, strict=True):
                 if not call.answer.done():
                     call.answer.set_result(answer)
+        finally:
+            under_way.set_result(None)
 
     def _repeat_or_fail(self, group: list[_Call[Request, Answer]], failure: Exception, *, lost: bool) -> None:
         """A lost connection is no answer; and what one call did wrong must not fail its neighbours."""

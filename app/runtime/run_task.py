@@ -218,8 +218,10 @@ class RunTask:
             return await run_claims.release(connection, self.claim, failed=failed, after_seconds=after_seconds)
 
     async def _take_back(self) -> bool:
-        await self._parts.saver.forget_run(self.claim.thread_id, str(self.claim.run_id))
-        async with self._parts.pool.connection() as connection:
+        async with self._parts.pool.connection() as connection, connection.transaction():
+            if not await run_claims.lock(connection, self.claim):
+                return False
+            await self._parts.saver.forget_within(connection, self.claim.thread_id, str(self.claim.run_id))
             return await run_claims.take_back(connection, self.claim)
 
     def _note(self, outcome: Outcome | None, seconds: float, span: Span) -> None:

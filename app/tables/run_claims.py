@@ -46,18 +46,24 @@ RENEW = """
     RETURNING runs.run_id, runs.cancel_action
 """
 
-# The thread is locked before the run, as acceptance does: two orders would deadlock.
-FINISH = """
-    WITH thread AS (
+# Two orders of these locks would deadlock: the thread's first, as acceptance takes it. The run's is FOR UPDATE: what is
+# being stored of it (SAVE in checkpoint_statements) is there before it has ended, and the thread's next run begins.
+_LOCK = """
+    thread AS (
         SELECT thread_id FROM threads WHERE thread_id = %(thread_id)s FOR UPDATE
-    ), ended AS (
+    ), held AS (
+        SELECT run_id FROM runs JOIN thread USING (thread_id)
+        WHERE run_id = %(run_id)s AND fence = %(fence)s AND runs.status = 'running'
+        FOR UPDATE OF runs
+    )
+"""
+FINISH = f"""
+    WITH {_LOCK}, ended AS (
         UPDATE runs SET
             status = %(status)s, error = %(error)s, worker = NULL, lease_until = NULL,
             cancel_action = NULL, ended_at = now(), updated_at = now()
-        FROM thread
-        WHERE runs.thread_id = thread.thread_id AND run_id = %(run_id)s AND fence = %(fence)s
-            AND runs.status = 'running'
-        RETURNING run_id
+        FROM held WHERE runs.run_id = held.run_id
+        RETURNING runs.run_id
     ), settled AS (
         UPDATE threads SET
             status = CASE
@@ -65,21 +71,40 @@ FINISH = """
                     SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending' AND run_id <> %(run_id)s
                 ) THEN 'busy'
                 WHEN %(interrupts)s::text[] IS NOT NULL THEN %(thread_status)s
-                WHEN threads.interrupts = '{}' THEN 'idle'
+                WHEN threads.interrupts = '{{}}' THEN 'idle'
                 ELSE 'interrupted' END,
             interrupts = coalesce(%(interrupts)s::text[], threads.interrupts), updated_at = now()
         FROM ended WHERE threads.thread_id = %(thread_id)s
     )
     SELECT run_id FROM ended
-"""
+"""  # noqa: S608  constants
+
+TAKE_BACK = f"""
+    WITH {_LOCK}, gone AS (
+        DELETE FROM runs USING held WHERE runs.run_id = held.run_id
+        RETURNING runs.run_id
+    ), settled AS (
+        UPDATE threads SET
+            status = CASE
+                WHEN EXISTS (SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending') THEN 'busy'
+                WHEN threads.interrupts = '{{}}' THEN 'idle'
+                ELSE 'interrupted' END,
+            updated_at = now()
+        FROM gone WHERE threads.thread_id = %(thread_id)s
+    )
+    SELECT run_id FROM gone
+"""  # noqa: S608  constants
 
 # Back into the queue in the old place. A hand-over counts no failure; a lost connection does, and waits longer each time.
 RELEASE = """
     UPDATE runs SET
         status = 'pending', worker = NULL, lease_until = NULL, failures = failures + %(failed)s, updated_at = now(),
         available_at = now() + make_interval(secs => %(after)s)
-    WHERE run_id = %(run_id)s AND fence = %(fence)s AND status = 'running'
-    RETURNING run_id
+    FROM (
+        SELECT run_id FROM runs WHERE run_id = %(run_id)s AND fence = %(fence)s AND status = 'running' FOR UPDATE
+    ) AS held
+    WHERE runs.run_id = held.run_id
+    RETURNING runs.run_id
 """
 
 # Failures are those since the run last got on: one that takes its worker with it at the same step each time is given up,
@@ -143,9 +168,7 @@ async def renew(
 async def finish(connection: Connection, claim: Claim, outcome: Outcome) -> bool:
     """Ends a run and settles its thread; false when a newer claim exists."""
     values = {
-        "run_id": claim.run_id,
-        "thread_id": claim.thread_id,
-        "fence": claim.fence,
+        **_held(claim),
         "status": outcome.status,
         "error": Jsonb(outcome.error) if outcome.error else None,
         "thread_status": outcome.thread_status,
@@ -160,31 +183,20 @@ async def release(connection: Connection, claim: Claim, *, failed: bool, after_s
     return await (await connection.execute(RELEASE, values)).fetchone() is not None
 
 
+async def lock(connection: Connection, claim: Claim) -> bool:
+    """Waits for what is being stored of the run, and lets nothing more be stored in this transaction; false: not held."""
+    return (
+        await (await connection.execute(f"WITH {_LOCK} SELECT FROM held".encode(), _held(claim))).fetchone() is not None
+    )
+
+
 async def take_back(connection: Connection, claim: Claim) -> bool:
     """Deletes a run that was rolled back; its thread is again what it was before."""
-    query = """
-        WITH thread AS (
-            SELECT thread_id, interrupts FROM threads WHERE thread_id = %(thread_id)s FOR UPDATE
-        ), gone AS (
-            DELETE FROM runs USING thread
-            WHERE runs.thread_id = thread.thread_id AND run_id = %(run_id)s AND fence = %(fence)s
-                AND runs.status = 'running'
-            RETURNING run_id
-        ), settled AS (
-            UPDATE threads SET
-                status = CASE
-                    WHEN EXISTS (
-                        SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending'
-                    ) THEN 'busy'
-                    WHEN threads.interrupts = '{}' THEN 'idle'
-                    ELSE 'interrupted' END,
-                updated_at = now()
-            FROM gone WHERE threads.thread_id = %(thread_id)s
-        )
-        SELECT run_id FROM gone
-    """
-    values = {"thread_id": claim.thread_id, "run_id": claim.run_id, "fence": claim.fence}
-    return await (await connection.execute(query, values)).fetchone() is not None
+    return await (await connection.execute(TAKE_BACK, _held(claim))).fetchone() is not None
+
+
+def _held(claim: Claim) -> dict[str, Any]:
+    return {"thread_id": claim.thread_id, "run_id": claim.run_id, "fence": claim.fence}
 
 
 async def reap(connection: Connection) -> list[tuple[UUID, int]]:

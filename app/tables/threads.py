@@ -150,7 +150,9 @@ async def delete_expired(connection: Connection, limit: int) -> list[str]:
         WITH expired AS (
             SELECT thread_id FROM threads
             WHERE ttl_seconds IS NOT NULL AND updated_at < now() - make_interval(secs => ttl_seconds)
-                AND status <> 'busy'
+                AND NOT EXISTS (
+                    SELECT FROM runs WHERE runs.thread_id = threads.thread_id AND runs.status IN ('pending', 'running')
+                )
             ORDER BY updated_at LIMIT %s FOR UPDATE SKIP LOCKED
         )
         DELETE FROM threads USING expired WHERE threads.thread_id = expired.thread_id RETURNING threads.thread_id

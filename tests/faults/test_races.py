@@ -11,6 +11,7 @@ from typing import Any, Literal, cast, get_args
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.schema import RunCreateMetadata
@@ -29,11 +30,23 @@ STEPS = 3  # of project/lines.py
 
 THREADS, CLIENTS, TURNS = 8, 128, 2
 
+# As on a busy database: a run is more often stopped while a step of it is being stored.
+STORING_TAKES_TIME = """
+    CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_sleep(random() * 0.02);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER take_time AFTER INSERT ON checkpoints FOR EACH STATEMENT EXECUTE FUNCTION take_time();
+"""
+
 
 @pytest.fixture(scope="module")
 async def stage(calm: OwnPostgres) -> AsyncGenerator[Stage]:
     """Two processes that nothing happens to; each test has threads of its own."""
     async with open_stage(calm.new_database(), calm.new_effects()) as opened:
+        with psycopg.connect(opened.database_url, autocommit=True) as connection:
+            connection.execute(STORING_TAKES_TIME)
         yield opened
 
 

@@ -70,6 +70,14 @@ async def test_an_expired_thread_goes_with_everything_it_had_and_no_other(stepwi
     assert min((await rows(stepwise, "kept")).values()) > 0
 
 
+async def test_an_expired_thread_stays_while_a_run_waits_whatever_its_status_says(stepwise: httpx.AsyncClient) -> None:
+    await stepwise.post("/threads", json={"thread_id": "t", "ttl": {"ttl": 1, "strategy": "delete"}})
+    await stepwise.post("/threads/t/runs", json={"assistant_id": "stepwise", "input": {}, "after_seconds": 3600})
+    await execute(stepwise, "UPDATE threads SET updated_at = now() - interval '61 s', status = 'idle'")
+    await sweep(stepwise)
+    assert (await rows(stepwise, "t"))["runs"] == 1
+
+
 async def test_old_events_go_in_batches(stepwise: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await run(stepwise, "t")
     await execute(stepwise, "UPDATE run_events SET created_at = now() - interval '2 h'")

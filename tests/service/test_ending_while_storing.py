@@ -1,0 +1,122 @@
+"""A run ends, or is taken back, while a step of it is just being stored: neither comes between the other's halves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from psycopg import AsyncConnection
+from psycopg.sql import SQL, Identifier
+
+from app.runtime.grouping import Grouped
+from app.settings import Settings
+from tests.service.checkpointing import opened
+from tests.service.waiting import eventually, eventually_async
+
+pytestmark = pytest.mark.anyio
+
+HELD = SQL("""
+    CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(1);
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER wait_for_the_test BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION wait_for_the_test();
+""")
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
+
+
+@asynccontextmanager
+async def storing_held(database_url: str, table: str = "checkpoints") -> AsyncGenerator[AsyncConnection]:
+    """What is stored is not committed before this ends."""
+    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(HELD.format(Identifier(table)))
+        await connection.execute("SELECT pg_advisory_lock(1)")
+        yield connection
+        await connection.execute("SELECT pg_advisory_unlock(1)")
+
+
+async def sessions_wait(connection: AsyncConnection, count: int) -> bool:
+    return await (await connection.execute(WAITING)).fetchone() == (count,)
+
+
+async def history(client: httpx.AsyncClient) -> Any:
+    return (await client.get("/threads/t/history", params={"limit": 100})).json()
+
+
+@pytest.mark.parametrize("action", ["rollback", "interrupt"])
+async def test_a_cancelled_run_ends_after_what_was_being_stored_of_it(
+    stepwise: httpx.AsyncClient, database_url: str, action: str
+) -> None:
+    first = {"assistant_id": "stepwise", "input": {"steps": ["first"]}}
+    await stepwise.post("/threads/t/runs/wait", json={**first, "if_not_exists": "create"})
+    before = await history(stepwise)
+
+    async with storing_held(database_url) as connection:
+        made = await stepwise.post("/threads/t/runs", json={"assistant_id": "stepwise", "input": {"steps": ["second"]}})
+        run_id = made.json()["run_id"]
+        await eventually_async(lambda: sessions_wait(connection, 1))
+        cancelled = await stepwise.post(f"/threads/t/runs/{run_id}/cancel", params={"action": action})
+        assert cancelled.is_success, cancelled.text
+        await eventually_async(lambda: sessions_wait(connection, 2))  # the second is the run's end
+        assert (await stepwise.get(f"/threads/t/runs/{run_id}")).json()["status"] == "running"
+    await stepwise.get(f"/threads/t/runs/{run_id}/join")
+
+    after = await history(stepwise)
+    if action == "rollback":
+        assert after == before, "something of the run stayed"
+    else:
+        assert after[1:] == before
+        assert after[0]["metadata"]["run_id"] == run_id
+
+
+async def test_a_cancelled_run_shows_nothing_that_the_next_one_does_not_find(
+    stepwise: httpx.AsyncClient, database_url: str
+) -> None:
+    body = {"assistant_id": "stepwise", "input": {"steps": ["first input"]}, "if_not_exists": "create"}
+    async with storing_held(database_url, "checkpoint_writes") as connection:
+        answer = asyncio.create_task(stepwise.post("/threads/t/runs/wait", json=body))
+        await eventually_async(lambda: sessions_wait(connection, 1))  # a step is done, and its result not yet stored
+        [run] = (await stepwise.get("/threads/t/runs")).json()
+        await stepwise.post(f"/threads/t/runs/{run['run_id']}/cancel", params={"action": "interrupt"})
+        await eventually(a_graph_is_cancelled)
+    shown = (await answer).json()["steps"]
+    found = (await stepwise.post("/threads/t/runs/wait", json={**body, "input": {"steps": ["second"]}})).json()["steps"]
+    assert shown == found[: len(shown)]
+    assert found[len(shown)] == "second"
+
+
+def a_graph_is_cancelled() -> bool:
+    return any(task.get_name().startswith("run-") and task.cancelling() for task in asyncio.all_tasks())
+
+
+async def test_whoever_is_cancelled_goes_on_when_its_statement_has_taken_effect(settings: Settings) -> None:
+    begun, stored = asyncio.Event(), asyncio.Event()
+    effects: list[str] = []
+
+    async def execute(_: object, requests: Any) -> list[None]:
+        begun.set()
+        await stored.wait()
+        effects.extend(requests)
+        return [None] * len(requests)
+
+    async def store_and_look() -> list[str]:
+        try:
+            await call("checkpoint")
+        except asyncio.CancelledError:
+            return list(effects)
+        raise AssertionError("it was not cancelled")
+
+    async with opened(settings) as pool:
+        call = Grouped[str, None](pool, execute)
+        storing = asyncio.create_task(store_and_look())
+        await begun.wait()
+        storing.cancel()
+        asyncio.get_running_loop().call_later(0.05, stored.set)
+        assert await storing == ["checkpoint"]
