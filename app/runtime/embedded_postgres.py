@@ -71,7 +71,7 @@ def _start(directory: Path) -> PostgresServer:
             _refuse_foreign(directory)
             if not (directory / "PG_VERSION").exists():
                 # Made beside and renamed when whole: a first start that is killed leaves nothing to mistake for data.
-                unfinished = directory.with_name(directory.name + ".new")
+                unfinished = _unfinished(directory)
                 shutil.rmtree(unfinished, ignore_errors=True)
                 get_server(unfinished).cleanup()
                 unfinished.rename(directory)
@@ -80,7 +80,7 @@ def _start(directory: Path) -> PostgresServer:
     except (subprocess.SubprocessError, AssertionError, RuntimeError) as failure:
         raise Refused(
             f"data_directory={directory}: PostgreSQL did not start ({type(failure).__name__})."
-            f" Read {directory / 'log'} for its reason.",
+            f" {_where_its_reason_is(directory, failure)}",
             Exit.FAILED,
         ) from failure
     except OSError as failure:
@@ -88,6 +88,20 @@ def _start(directory: Path) -> PostgresServer:
             f"AGENT_DATA_DIRECTORY={directory}: cannot be used ({failure.strerror})."
             " Set a writable directory, or AGENT_DATABASE_URL for a PostgreSQL of your own."
         ) from failure
+
+
+def _unfinished(directory: Path) -> Path:
+    """Where a first start makes the data, which stays there when it fails."""
+    return directory.with_name(directory.name + ".new")
+
+
+def _where_its_reason_is(directory: Path, failure: Exception) -> str:
+    for log in (directory / "log", _unfinished(directory) / "log"):
+        if log.exists():
+            return f"Read {log} for its reason."
+    if isinstance(failure, subprocess.CalledProcessError):  # before there is a log: initdb
+        return f"Run this for its reason: {shlex.join(map(str, failure.cmd))}"
+    return f"The reason: {failure}"
 
 
 @cache

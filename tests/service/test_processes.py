@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -235,6 +236,22 @@ def test_a_data_directory_that_is_not_ours_is_refused_and_left_alone(
     assert str(directory) in refused.stderr
     assert [path.name for path in directory.iterdir()] == [name]
     assert (directory / name).read_text() == content
+
+
+def test_a_database_that_does_not_start_is_refused_with_what_tells_why(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "xx_YY")  # no locale of any machine: initdb fails, and writes no log
+    refused = services.command("serve")
+    assert refused.returncode == 1
+    said = refused.stderr.splitlines()[-1]
+    assert re.search(r"did not start \(CalledProcessError\)\. Run this for its reason: \S+/initdb ", said)
+
+    (services.folder / "postgres").mkdir()
+    (services.folder / "postgres" / "PG_VERSION").write_text("18\n")  # and nothing else of a database
+    found = re.search(r"Read (\S+) for its reason", services.command("serve").stderr)
+    assert found
+    assert "postgres" in Path(found[1]).read_text()
 
 
 def test_it_starts_without_its_database_and_says_what_it_waits_for(services: Services) -> None:
