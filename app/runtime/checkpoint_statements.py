@@ -119,8 +119,7 @@ LOAD = f"""
     ) AS found
 """  # noqa: S608  constants
 
-# A statement of its own: one that waits for a lock and deletes does not see what was stored while it waited.
-LOCK_RUN = "SELECT FROM runs WHERE run_id = %s AND fence = %s AND status = 'running' FOR UPDATE"
+HOLD_RUN = "SELECT FROM runs WHERE run_id = %s AND fence = %s AND status = 'running' FOR KEY SHARE"
 
 # A blob goes when no checkpoint that stays refers to it.
 _FORGET = """
@@ -233,9 +232,9 @@ async def written_by(connection: Connection, thread_id: str, checkpoint_id: str,
     return {row["channel"] for row in await cursor.fetchall()}
 
 
-async def lock_run(connection: Connection, lease: Lease) -> bool:
-    """Waits for what is being stored of the run, and lets nothing more be stored in this transaction; false: lost."""
-    return await (await connection.execute(LOCK_RUN, (lease.run_id, lease.fence))).fetchone() is not None
+async def hold_run(connection: Connection, lease: Lease) -> bool:
+    """Nobody takes the run away in this transaction, as in SAVE; false when it was taken already."""
+    return await (await connection.execute(HOLD_RUN, (lease.run_id, lease.fence))).fetchone() is not None
 
 
 async def forget_run(connection: Connection, thread_id: str, run_id: str) -> None:

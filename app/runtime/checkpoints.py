@@ -198,13 +198,9 @@ class PooledSaver(AsyncPostgresSaver):
         """
         lease = _lease.get()
         async with self._pool.connection() as connection, connection.transaction():
-            if lease and not await statements.lock_run(connection, lease):
+            if lease and not await statements.hold_run(connection, lease):
                 raise LeaseLost(LOST)
-            await self.forget_within(connection, thread_id, run_id)
-
-    async def forget_within(self, connection: Connection, thread_id: str, run_id: str) -> None:
-        """The same in the caller's transaction, which holds the run's row FOR UPDATE if somebody may write as the run."""
-        await statements.forget_run(connection, thread_id, run_id)
+            await statements.forget_run(connection, thread_id, run_id)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         async with self._pool.connection() as connection:

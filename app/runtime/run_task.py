@@ -218,10 +218,14 @@ class RunTask:
             return await run_claims.release(connection, self.claim, failed=failed, after_seconds=after_seconds)
 
     async def _take_back(self) -> bool:
-        async with self._parts.pool.connection() as connection, connection.transaction():
-            if not await run_claims.lock(connection, self.claim):
-                return False
-            await self._parts.saver.forget_within(connection, self.claim.thread_id, str(self.claim.run_id))
+        """First nothing more of it can be stored; not one transaction, whose lock would hold up every renewal here."""
+        async with self._parts.pool.connection() as connection:
+            fenced_off = await run_claims.fence_off(connection, self.claim)
+        if fenced_off is None:
+            return False
+        self.claim = fenced_off
+        await self._parts.saver.forget_run(self.claim.thread_id, str(self.claim.run_id))
+        async with self._parts.pool.connection() as connection:
             return await run_claims.take_back(connection, self.claim)
 
     def _note(self, outcome: Outcome | None, seconds: float, span: Span) -> None:

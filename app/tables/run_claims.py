@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -77,6 +78,12 @@ FINISH = f"""
         FROM ended WHERE threads.thread_id = %(thread_id)s
     )
     SELECT run_id FROM ended
+"""  # noqa: S608  constants
+
+FENCE_OFF = f"""
+    WITH {_LOCK}
+    UPDATE runs SET fence = fence + 1 FROM held WHERE runs.run_id = held.run_id
+    RETURNING fence
 """  # noqa: S608  constants
 
 TAKE_BACK = f"""
@@ -183,11 +190,10 @@ async def release(connection: Connection, claim: Claim, *, failed: bool, after_s
     return await (await connection.execute(RELEASE, values)).fetchone() is not None
 
 
-async def lock(connection: Connection, claim: Claim) -> bool:
-    """Waits for what is being stored of the run, and lets nothing more be stored in this transaction; false: not held."""
-    return (
-        await (await connection.execute(f"WITH {_LOCK} SELECT FROM held".encode(), _held(claim))).fetchone() is not None
-    )
+async def fence_off(connection: Connection, claim: Claim) -> Claim | None:
+    """The same claim with a newer fence: nothing more is stored by the old one. None when it was not held any more."""
+    row = await (await connection.execute(FENCE_OFF, _held(claim))).fetchone()
+    return replace(claim, fence=row["fence"]) if row else None
 
 
 async def take_back(connection: Connection, claim: Claim) -> bool:

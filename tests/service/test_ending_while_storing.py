@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, LiteralString
 
 import httpx
 import pytest
@@ -23,9 +24,9 @@ HELD = SQL("""
     CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM pg_advisory_xact_lock_shared(1);
-        RETURN NEW;
+        RETURN coalesce(NEW, OLD);
     END $$;
-    CREATE TRIGGER wait_for_the_test BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION wait_for_the_test();
+    CREATE TRIGGER wait_for_the_test BEFORE {} ON {} FOR EACH ROW EXECUTE FUNCTION wait_for_the_test();
 """)
 WAITING = """
     SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
@@ -33,10 +34,12 @@ WAITING = """
 
 
 @asynccontextmanager
-async def storing_held(database_url: str, table: str = "checkpoints") -> AsyncGenerator[AsyncConnection]:
-    """What is stored is not committed before this ends."""
+async def held_up(
+    database_url: str, table: str = "checkpoints", event: LiteralString = "INSERT"
+) -> AsyncGenerator[AsyncConnection]:
+    """What is stored or deleted there is not committed before this ends."""
     async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-        await connection.execute(HELD.format(Identifier(table)))
+        await connection.execute(HELD.format(SQL(event), Identifier(table)))
         await connection.execute("SELECT pg_advisory_lock(1)")
         yield connection
         await connection.execute("SELECT pg_advisory_unlock(1)")
@@ -58,7 +61,7 @@ async def test_a_cancelled_run_ends_after_what_was_being_stored_of_it(
     await stepwise.post("/threads/t/runs/wait", json={**first, "if_not_exists": "create"})
     before = await history(stepwise)
 
-    async with storing_held(database_url) as connection:
+    async with held_up(database_url) as connection:
         made = await stepwise.post("/threads/t/runs", json={"assistant_id": "stepwise", "input": {"steps": ["second"]}})
         run_id = made.json()["run_id"]
         await eventually_async(lambda: sessions_wait(connection, 1))
@@ -76,11 +79,27 @@ async def test_a_cancelled_run_ends_after_what_was_being_stored_of_it(
         assert after[0]["metadata"]["run_id"] == run_id
 
 
+async def test_a_long_taking_back_holds_up_no_renewal_of_a_lease(
+    stepwise: httpx.AsyncClient, database_url: str, tmp_path: Path
+) -> None:
+    given = {"reached": str(tmp_path / "reached"), "release": str(tmp_path / "release")}
+    body = {"assistant_id": "stepwise", "input": given, "if_not_exists": "create"}
+    run_id = (await stepwise.post("/threads/t/runs", json=body)).json()["run_id"]
+    await eventually((tmp_path / "reached").exists)
+    async with held_up(database_url, event="DELETE") as connection:
+        await stepwise.post(f"/threads/t/runs/{run_id}/cancel", params={"action": "rollback"})
+        await eventually_async(lambda: sessions_wait(connection, 1))
+        await connection.execute("SELECT FROM runs FOR NO KEY UPDATE NOWAIT")  # as a renewal
+    await stepwise.get(f"/threads/t/runs/{run_id}/join")
+    assert (await stepwise.get(f"/threads/t/runs/{run_id}")).status_code == 404
+    assert await history(stepwise) == []
+
+
 async def test_a_cancelled_run_shows_nothing_that_the_next_one_does_not_find(
     stepwise: httpx.AsyncClient, database_url: str
 ) -> None:
     body = {"assistant_id": "stepwise", "input": {"steps": ["first input"]}, "if_not_exists": "create"}
-    async with storing_held(database_url, "checkpoint_writes") as connection:
+    async with held_up(database_url, "checkpoint_writes") as connection:
         answer = asyncio.create_task(stepwise.post("/threads/t/runs/wait", json=body))
         await eventually_async(lambda: sessions_wait(connection, 1))  # a step is done, and its result not yet stored
         [run] = (await stepwise.get("/threads/t/runs")).json()
