@@ -61,10 +61,10 @@ class Executor:
         """How a run ends that was cancelled: the steps that ended are kept, and questions wait still."""
         config = self._config(claim)
         async with self._graphs.open(claim.graph_id, config, self._saver) as graph:
-            newest = await graph.aget_state(_thread_only(config))
-            # Read at its checkpoint: else it has also what a step stored that did not come to its own, and the next
-            # input drops that.
-            snapshot = await graph.aget_state(newest.config)
+            snapshot = await graph.aget_state(_thread_only(config))
+            if not snapshot.interrupts:
+                # At its checkpoint: else with what a step stored that came to none, and the next input drops that.
+                snapshot = await graph.aget_state(snapshot.config)
         ids = tuple(item.id for item in snapshot.interrupts)
         return Outcome("interrupted", snapshot.values, interrupts=ids, has_next=bool(snapshot.next))
 

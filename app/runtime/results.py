@@ -76,8 +76,12 @@ class Results:
     async def _of_ended(self, caller: Caller, run: Run) -> Result:
         snapshot = await self._threads.state(caller, run.thread_id)
         values = snapshot.values
-        if run.status == "interrupted" and snapshot.interrupts and isinstance(values, dict):
-            values = {**values, "__interrupt__": snapshot.interrupts}
+        if run.status == "interrupted":
+            if not snapshot.interrupts:  # see Executor.stopped
+                checkpoint = snapshot.config.get("configurable")
+                values = (await self._threads.state(caller, run.thread_id, checkpoint)).values
+            elif isinstance(values, dict):
+                values = {**values, "__interrupt__": snapshot.interrupts}
         return Result(run.run_id, run.thread_id, run.status, values, run.error)
 
 

@@ -106,6 +106,9 @@ async def test_a_cancelled_run_shows_nothing_that_the_next_one_does_not_find(
         await stepwise.post(f"/threads/t/runs/{run['run_id']}/cancel", params={"action": "interrupt"})
         await eventually(a_graph_is_cancelled)
     shown = (await answer).json()["steps"]
+    assert (await stepwise.get(f"/threads/t/runs/{run['run_id']}/join")).json()[
+        "steps"
+    ] == shown  # as other processes see it
     found = (await stepwise.post("/threads/t/runs/wait", json={**body, "input": {"steps": ["second"]}})).json()["steps"]
     assert shown == found[: len(shown)]
     assert found[len(shown)] == "second"
