@@ -36,6 +36,7 @@ _REMEDIES = {
     "missing": "Set it: Pulumi.dev.yaml shows an example.",
     "string_pattern_mismatch": "Write it in that form.",
     "literal_error": "Use one of these.",
+    "string_type": "Write it in quotes.",  # 20:00 without them is 1200 to YAML
     "date_type": 'Write it as "2027-06-30".',
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from itertools import combinations
 
-from infra import capacity_rules, service_rules
+from infra import capacity_rules, off_hours, service_rules
 from infra.compatibility import incompatible, out_of_support
 from infra.problems import Problem
 from infra.regions import ZONES
@@ -274,5 +274,6 @@ _RULES = (
     _storage,
     _secrets_and_edge,
     _registry,
+    off_hours.rules,
     _production,
 )

@@ -126,6 +126,12 @@ PGBOUNCER_EXPORTER_IMAGE = (
     "30f31b6c2efdad3647f8182cc7c1a3a19e42bae5d17387694989f969371c230d"
 )
 
+# Runs off hours' Jobs. The name of the image: kubernetes/release's changelogs; its digest as five public repositories
+# pin it, read 2026-11-22. The registry was not asked. kubectl goes with an API server of a minor more or less.
+KUBECTL_IMAGE = (
+    "registry.k8s.io/kubectl:v1.36.3@sha256:6e4fce3c83651edb91b74bc67701c5cd263dd8aa3cd4254b1798d6425a5ab789"
+)
+
 
 def kubernetes_support(version: str) -> Support | None:
     """The support dates of a Kubernetes minor version on EKS, or None when the table does not know it."""

@@ -24,6 +24,7 @@ from infra.aws.logs import log_group
 from infra.aws.network import Network
 from infra.aws.node_provisioning import NodeProvisioning
 from infra.aws.nodes import SystemNodes
+from infra.aws.off_hours import NodeHours
 from infra.aws.registry import PullThrough
 from infra.aws.secrets import POOLER_USERS, Secrets
 from infra.aws.storage import Storage
@@ -41,6 +42,7 @@ from infra.kubernetes.monitoring import Monitoring
 from infra.kubernetes.namespace import DATABASE_INIT, MIGRATE, PGBOUNCER, PlatformNamespaces, ServiceNamespace
 from infra.kubernetes.network_policy import NetworkPolicies
 from infra.kubernetes.node_pools import Karpenter, NodePools
+from infra.kubernetes.off_hours import ServiceHours
 from infra.kubernetes.pooler import Pooler, pooled_url
 from infra.kubernetes.quotas import Quotas
 from infra.kubernetes.rbac import NamespaceAccess
@@ -104,11 +106,14 @@ def build_aws(settings: Settings) -> Foundation:
     # Before nodes, which pull through it as long as they are there.
     registry = PullThrough("registry", settings, opts)
     after_registry = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[registry]))
+    nodes = SystemNodes("system-nodes", settings, cluster, network, keys, after_registry)
+    if settings.off_hours:
+        NodeHours("system-nodes", settings, settings.off_hours, nodes.group, opts)
     return Foundation(
         keys=keys,
         network=network,
         cluster=cluster,
-        nodes=SystemNodes("system-nodes", settings, cluster, network, keys, after_registry),
+        nodes=nodes,
         provisioning=NodeProvisioning("provisioning", settings, cluster, opts),
         database=database,
         caches=caches,
@@ -241,8 +246,7 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
     )
     direct = pods.database_url("agent_app", database.address)
     backends = Backends(direct, None, foundation.caches[0].url, secrets.class_name)
-    priorities = Priorities("agent-priority", part_of_cluster())
-    needs += [priorities, jobs]
+    needs += [Priorities("agent-priority", part_of_cluster()), jobs]
     if settings.database.pooler:
         users = foundation.secrets.arns[POOLER_USERS]
         after = inside(*needs, roles[PGBOUNCER].association)
@@ -262,6 +266,8 @@ def build_kubernetes(settings: Settings, foundation: Foundation) -> None:
         namespace.name,
         part_of_cluster(workers, *scaled_by),
     )
+    if settings.off_hours:
+        ServiceHours("off-hours", settings, settings.off_hours, namespace.name, part_of_cluster(policies, workers, api))
 
 
 def _monitoring(settings: Settings, foundation: Foundation, opts: pulumi.ResourceOptions) -> Monitoring:

@@ -19,6 +19,8 @@ from infra.settings import Settings
 
 GIB = 2**30
 HOUR, DAY = 3600, 86_400
+# They would ring each night with off hours: the queue hears of nodes that end, and has no reader; requests have no target.
+NEED_NODES = ("interruptions-unread", "load-balancer-errors")
 
 # Services that publish to the topic (each one's page on SNS notifications names its principal).
 PUBLISHERS = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com", "backup.amazonaws.com", "events.amazonaws.com")
@@ -69,7 +71,7 @@ class AlertTopic(Component):
 class Alarms(Component):
     """Alarms on PostgreSQL, Valkey, the load balancer, the interruption queue and backups.
 
-    Produces: a MetricAlarm per row of ``alarms``, and one on the share of requests that the service fails.
+    Produces: a MetricAlarm per row of ``alarms`` (with off hours, without NEED_NODES), and one on the share of requests that the service fails.
     """
 
     def __init__(
@@ -82,6 +84,8 @@ class Alarms(Component):
     ) -> None:
         super().__init__(name, opts)
         for alarm in [*alarms(settings), *_load_balancer(load_balancer)]:
+            if settings.off_hours and alarm.name in NEED_NODES:
+                continue
             percentile = alarm.statistic.startswith("p")
             aws.cloudwatch.MetricAlarm(
                 f"{name}-{alarm.name}",

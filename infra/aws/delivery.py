@@ -145,4 +145,7 @@ def preview_statements(settings: Settings) -> list[dict[str, Any]]:
     }
     # Neither of AWS's policies has it; it takes no narrower resource (Service Authorization Reference, Price List).
     prices = {"Effect": "Allow", "Action": "pricing:GetProducts", "Resource": "*"}
-    return [never, prices, *_state(settings, write=False)]
+    # That they have this one was not read; a look for drift asks for it.
+    arn = f"arn:aws:scheduler:{settings.region}:{settings.account.id}:schedule/default/{settings.name}-*"
+    schedules = {"Effect": "Allow", "Action": "scheduler:GetSchedule", "Resource": arn}
+    return [never, prices, *([schedules] if settings.off_hours else []), *_state(settings, write=False)]

@@ -52,6 +52,7 @@ PASSED_TO = (
     "restore-testing.backup.amazonaws.com",
     "vpc-flow-logs.amazonaws.com",
 )
+SCHEDULER = "scheduler.amazonaws.com"  # with off hours
 
 
 def deploy_statements(settings: Settings) -> list[Statement]:
@@ -68,6 +69,12 @@ def _services(settings: Settings) -> list[Statement]:
         "Effect": "Allow",
         "Action": "route53:*",
         "Resource": [f"arn:aws:route53:::{zone}", "arn:aws:route53:::change/*"],
+    }
+    schedules = {
+        "Sid": "OurSchedules",
+        "Effect": "Allow",
+        "Action": [f"scheduler:{verb}Schedule" for verb in ("Create", "Delete", "Get", "Update")],
+        "Resource": f"arn:aws:scheduler:{settings.region}:{account}:schedule/default/{name}-*",
     }
     return [
         {
@@ -116,6 +123,7 @@ def _services(settings: Settings) -> list[Statement]:
         },
         *(_pull_through(settings) if settings.registry.pull_through else []),
         *([dns] if zone else []),
+        *([schedules] if settings.off_hours else []),
     ]
 
 
@@ -144,6 +152,7 @@ def _roles(settings: Settings) -> list[Statement]:
     roles = f"arn:aws:iam::{settings.account.id}:role{settings.role_path}*"
     # With a boundary configured, a role without it cannot be made, nor a role be given more than it.
     boundary = settings.account.permission_boundary_arn
+    receivers = [*PASSED_TO, *([SCHEDULER] if settings.off_hours else [])]
     bounded = {"Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}}} if boundary else {}
     return [
         {
@@ -177,7 +186,7 @@ def _roles(settings: Settings) -> list[Statement]:
             "Effect": "Allow",
             "Action": "iam:PassRole",
             "Resource": roles,
-            "Condition": {"StringEquals": {"iam:PassedToService": list(PASSED_TO)}},
+            "Condition": {"StringEquals": {"iam:PassedToService": receivers}},
         },
         {
             # EKS looks at its own roles in the caller's name; python -m stacks.check at those of settings.access.

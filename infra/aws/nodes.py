@@ -118,7 +118,11 @@ class SystemNodes(Component):
             node_repair_config=aws.eks.NodeGroupNodeRepairConfigArgs(enabled=True),
             opts=self.child(
                 depends_on=[*attachments, *network.ways, *cluster.networking, *cluster.access],
-                ignore_changes=["scalingConfig.desiredSize"],  # a person who scaled up in an incident is not undone
+                # A person who scaled up in an incident is not undone; with off hours, nor is the night.
+                ignore_changes=[
+                    "scalingConfig.desiredSize",
+                    *(["scalingConfig.minSize"] if settings.off_hours else []),
+                ],
             ),
         )
         ebs_role = PodRole(

@@ -20,6 +20,7 @@ from infra.kubernetes.labels import (
     MIGRATE_LABELS,
     MONITORING,
     NAME,
+    OFF_HOURS_LABELS,
     PGBOUNCER_LABELS,
     PROMETHEUS_LABELS,
     ROLLOUTS,
@@ -80,6 +81,8 @@ def pods(settings: Settings) -> Iterator[tuple[str, Mapping[str, str]]]:
         yield home, labels
     if settings.database.pooler:
         yield home, PGBOUNCER_LABELS
+    if settings.off_hours:
+        yield home, OFF_HOURS_LABELS
     yield ROLLOUTS, {NAME: "argo-rollouts"}
     for name in _MONITORING:
         yield MONITORING, {NAME: name}
@@ -141,6 +144,9 @@ def _service(settings: Settings) -> Iterator[Flow]:
     yield Flow("pod-identity", with_role, _AGENT, (80,))
     yield Flow("aws", with_role, _aws(settings, "secretsmanager"), (443,))
     yield Flow("traces", processes, _COLLECTOR, (OTLP_PORT,))
+    if settings.off_hours:
+        scales = _named(settings.service.namespace, OFF_HOURS_LABELS[NAME])
+        yield Flow("api-server", scales, _api_server(settings), (443,))
 
 
 def _monitoring(settings: Settings) -> Iterator[Flow]:

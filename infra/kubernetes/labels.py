@@ -13,6 +13,7 @@ WORKER_LABELS = {**SERVICE_LABELS, COMPONENT: "worker"}
 DATABASE_INIT_LABELS = {**SERVICE_LABELS, COMPONENT: "database-init"}
 MIGRATE_LABELS = {**SERVICE_LABELS, COMPONENT: "migrate"}
 ROLLOUT_HASH = "rollouts-pod-template-hash"  # Argo's, by which canary and stable pods differ; a Deployment's have none
+OFF_HOURS_LABELS = {NAME: "off-hours", COMPONENT: "job"}
 PGBOUNCER_LABELS = {NAME: "pgbouncer", COMPONENT: "pooler"}
 
 # The two workloads of a release, as settings and objects name them.

@@ -18,6 +18,7 @@ from infra.kubernetes import alertmanager, dashboards, grafana
 from infra.kubernetes.alerts import rule_groups
 from infra.kubernetes.charts import PLACED, release, resources, small
 from infra.kubernetes.labels import HOST_AGENTS, MONITORING
+from infra.kubernetes.off_hours import quiet
 from infra.kubernetes.scraping import GROUP, pod_monitor, scraped
 from infra.settings import Settings
 from infra.system_pods import system_pod
@@ -67,13 +68,14 @@ class Monitoring(Component):
         self.crds = release(settings, "prometheus-operator-crds", MONITORING, {}, self.child())
         needs = [self.crds, disks, boards]
         self.release = release(settings, CHART, MONITORING, values(settings, topics), self.child(depends_on=needs))
+        rules = rule_groups(settings.service.namespace)
         of_the_operator = pulumi.ResourceOptions.merge(plain, pulumi.ResourceOptions(depends_on=[self.crds]))
         kubernetes.apiextensions.CustomResource(
             name,
             api_version=GROUP,
             kind="PrometheusRule",
             metadata=ObjectMetaArgs(name="agent", namespace=MONITORING),
-            spec={"groups": rule_groups(settings.service.namespace)},
+            spec={"groups": quiet(rules, settings.service.namespace) if settings.off_hours else rules},
             opts=of_the_operator,
         )
         for row in scraped(settings):

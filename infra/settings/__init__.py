@@ -29,6 +29,7 @@ from infra.settings.platform import (
     Monitoring,
     Network,
     Nodes,
+    OffHours,
     Registry,
     Secrets,
     Support,
@@ -63,6 +64,7 @@ class Settings(Model):
     ingress: Ingress = Ingress()
     alerts: Alerts = Alerts()
     monitoring: Monitoring = Monitoring()
+    off_hours: OffHours | None = None
     teardown: bool = False  # the one lever that opens every gate against deletion
 
     @field_validator("teardown", mode="before")

@@ -16,6 +16,8 @@ Count = Annotated[int, Field(ge=1)]
 Percent = Annotated[int, Field(ge=10, le=100)]
 # By digest: a tag can be moved, and what runs would no longer be what was reviewed.
 Image = Annotated[str, Field(pattern=r"^[^@\s:]+(:\d+)?(/[^@\s:]+)*@sha256:[0-9a-f]{64}$")]
+Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 CACHE_NODE = r"^cache\.[a-z0-9]+\.[a-z0-9]+$"
 EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 # What CloudWatch Logs takes (API reference, PutRetentionPolicy).

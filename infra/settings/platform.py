@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from infra.settings.model import CACHE_NODE, EMAIL, Count, Endpoint, Image, Model, Retention, RoleArn
+from infra.settings.model import CACHE_NODE, EMAIL, Clock, Count, Day, Endpoint, Image, Model, Retention, RoleArn
 
 GRAFANA_PASSWORD = "grafana-admin-password"  # noqa: S105 - the name of an entry in Secrets Manager
 
@@ -113,6 +113,15 @@ class Nodes(Model):
 
     system: SystemNodes
     workers: WorkerNodes
+
+
+class OffHours(Model):
+    """When nodes are off: from an hour of each workday to one of the next, and on all other days."""
+
+    time_zone: str
+    off_at: Clock = Field(alias="from")
+    on_at: Clock = Field(alias="to")
+    workdays: Annotated[tuple[Day, ...], Field(min_length=1)] = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
 
 class Pooler(Model):

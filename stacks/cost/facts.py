@@ -102,6 +102,14 @@ def _cache(inputs: Mapping[str, Any]) -> Facts:
     }
 
 
+def _cron_job(inputs: Mapping[str, Any]) -> Facts:
+    return {"schedule": _at(inputs, "spec", "schedule")}
+
+
+def _schedule(inputs: Mapping[str, Any]) -> Facts:
+    return {"schedule": inputs.get("scheduleExpression")}
+
+
 def _alarm(inputs: Mapping[str, Any]) -> Facts:
     queried = [row for row in inputs.get("metricQueries") or () if row.get("metric")]
     return {"metrics": len(queried) or 1}
@@ -155,6 +163,9 @@ READINGS: Mapping[str, Reading] = {
     "aws:backup/restoreTestingPlan:RestoreTestingPlan": _NOTHING,
     "aws:sns/topic:Topic": _NOTHING,
     "aws:sqs/queue:Queue": _NOTHING,
+    # Free, and read for the hours that nodes run.
+    "aws:scheduler/schedule:Schedule": Reading(("scheduleExpression",), _schedule),
+    "kubernetes:batch/v1:CronJob": Reading(("spec",), _cron_job),
     "kubernetes:karpenter.sh/v1:NodePool": Reading(("spec",), _pool),
     "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass": Reading(("metadata", "spec"), _node_class),
 }

@@ -10,7 +10,7 @@ from infra.capacity_rules import known
 from infra.instances import shape
 from infra.settings import Settings
 from infra.settings.model import Retention
-from stacks.cost.amounts import HOURS, NOTHING, exactly
+from stacks.cost.amounts import NOTHING
 from stacks.cost.plan import Base
 from stacks.cost.rules.compute import on_demand, priced_types
 from stacks.cost.settings_change import Changes
@@ -18,7 +18,12 @@ from stacks.cost.usage import Usage
 
 Risk = Literal["low", "medium", "high"]
 # Working hours: twelve of them on five days of the week.
-OFFICE_HOURS = HOURS * 60 / 168
+OFFICE_HOURS: Changes = {
+    "offHours.timeZone": "Etc/UTC",
+    "offHours.from": "20:00",
+    "offHours.to": "08:00",
+    "offHours.workdays": ["monday", "tuesday", "wednesday", "thursday", "friday"],
+}
 # All that the platform's pods and nodes ask of AWS: without one, what they ask of it goes through NAT still.
 ENDPOINTS = ["ecr.api", "ecr.dkr", "sts", "secretsmanager", "logs", "eks", "eks-auth", "ec2", "sqs", "xray"]
 
@@ -112,7 +117,9 @@ def _logs(base: Base) -> Iterator[Idea]:
 
 
 def _hours(base: Base) -> Iterator[Idea]:
-    if base.settings.environment == "dev":
-        why = "no setting does it: a scheduler of yours has to scale the node group and the pools to nothing and back"
-        usage = base.usage.model_copy(update={"hours": exactly(OFFICE_HOURS)})
-        yield Idea("Nodes off outside twelve hours of five days", "medium", why, usage=lambda _: usage)
+    if base.settings.environment == "dev" and base.settings.off_hours is None:
+        why = (
+            "nothing answers at night, accepted runs wait for the morning, pulumi up at night waits for nodes that do not "
+            "come, and three alarms are not made; the time zone is yours to name"
+        )
+        yield Idea("Nodes off outside twelve hours of five days", "medium", why, OFFICE_HOURS)

@@ -221,9 +221,7 @@ TYPES: dict[str, AwsType] = {
         },
         protected="deletionProtection",
     ),
-    "aws:elasticache/subnetGroup:SubnetGroup": _named(
-        "elasticache", "subnetgroup:{name}", "name", {"subnetIds[]": _SUBNET},
-    ),
+    "aws:elasticache/subnetGroup:SubnetGroup": _named("elasticache", "subnetgroup:{name}", "name", {"subnetIds[]": _SUBNET}),
     "aws:elasticache/parameterGroup:ParameterGroup": _named("elasticache", "parametergroup:{name}", "family name"),
     "aws:elasticache/user:User": AwsType(
         "{userId}", replaces="userId userName", outputs={"arn": _arn("elasticache", "user:{userId}")},
@@ -261,6 +259,10 @@ TYPES: dict[str, AwsType] = {
     "aws:cloudwatch/eventTarget:EventTarget": AwsType(
         "{rule}-{h8}", replaces="rule targetId", refers={"rule": _held("aws:cloudwatch/eventRule:EventRule name")},
         outputs={"targetId": "{h8}"},
+    ),
+    "aws:scheduler/schedule:Schedule": AwsType(  # terraform-provider-aws scheduler schedule.go
+        "{groupName}/{name}", "name", "groupName name namePrefix", {"target.roleArn": _ROLE_ARN},
+        {"arn": _arn("scheduler", "schedule/{groupName}/{name}"), "groupName": "default"},
     ),
     "aws:cloudwatch/logGroup:LogGroup": _named("logs", "log-group:{name}", refers={"kmsKeyId": _KEY_ARN}),
     "aws:cloudwatch/metricAlarm:MetricAlarm": _named(

@@ -10,11 +10,14 @@ from infra.versions import kubernetes_support
 from stacks.cost.amounts import HOURS, NOTHING, Range, exactly, total
 from stacks.cost.facts import Billed
 from stacks.cost.prices import Meter, Prices
+from stacks.cost.rules.hours import hours_of
 from stacks.cost.rules.use import Context, Rule, Use, bare, hourly, prefixed, unknown, used
 from stacks.cost.spot import advice
 
 ON_DEMAND = "capacitystatus=Used;marketoption=OnDemand;operatingSystem=Linux;preInstalledSw=NA;tenancy=Shared"
 NODE_GROUP, POOL = "aws:eks/nodeGroup:NodeGroup", "kubernetes:karpenter.sh/v1:NodePool"
+SCHEDULE, CRON_JOB = "aws:scheduler/schedule:Schedule", "kubernetes:batch/v1:CronJob"
+SERVICE = "service"  # workers run while the service does: infra/kubernetes/off_hours.py names its Jobs so
 
 
 def cluster(item: Billed, context: Context) -> Iterator[Use]:
@@ -59,6 +62,14 @@ def running(item: Billed, context: Context) -> Range:
     return Range(min(said.low, most), min(said.expected, most), min(said.high, most))
 
 
+def on(item: Billed, context: Context) -> Range:
+    """Hours a month that the nodes of a group or pool run: by their schedules, and never more than the usage file says."""
+    group = item.type == NODE_GROUP
+    scheduled = hours_of(context.resources, SCHEDULE if group else CRON_JOB, item.name if group else SERVICE)
+    said = context.usage.hours
+    return Range(min(said.low, scheduled), min(said.expected, scheduled), min(said.high, scheduled))
+
+
 def _instances(item: Billed, context: Context, *, first: bool) -> Use:
     """Node hours at the price of the type that most nodes are, with the cheapest and the dearest type as bounds."""
     spot = item.facts.get("capacity") == "spot"
@@ -83,9 +94,11 @@ def _instances(item: Billed, context: Context, *, first: bool) -> Use:
         factor *= Range(1 - discount.high, 1 - discount.expected, Decimal(1))
     if missing:
         notes.append(f"without {', '.join(missing)}, which have no price here")
-    hours = nodes * context.usage.hours
+    hours = on(item, context)
+    if hours.expected < HOURS:
+        notes.append(f"on for {hours.expected:.0f} of {HOURS} hours")
     meter = Meter("AmazonEC2", bare(item.region, f"{name}:{chosen}"), "" if spot else ON_DEMAND)
-    return Use(meter, "Hrs", hours, "; ".join(notes), priced_as=_meter(item.region, chosen), factor=factor)
+    return Use(meter, "Hrs", nodes * hours, "; ".join(notes), priced_as=_meter(item.region, chosen), factor=factor)
 
 
 def _typical(types: list[str], priced: Mapping[str, Decimal], context: Context, *, first: bool) -> str:
@@ -130,27 +143,35 @@ def priced_types(region: str, prices: Prices) -> list[str]:
 def template_disks(item: Billed, context: Context) -> Iterator[Use]:
     """The disks of the node group of the same name: our components name a group and its template alike."""
     groups = [found for found in context.resources if found.type == NODE_GROUP and found.name == item.name]
-    yield from _disks(item, total([running(group, context) for group in groups]), context)
+    yield from _disks(item, groups, context)
 
 
 def class_disks(item: Billed, context: Context) -> Iterator[Use]:
     pools = [found for found in context.resources if found.type == POOL]
-    ours = [running(found, context) for found in pools if found.facts.get("nodeClass") == item.facts.get("name")]
-    yield from _disks(item, total(ours), context)
+    ours = [found for found in pools if found.facts.get("nodeClass") == item.facts.get("name")]
+    yield from _disks(item, ours, context)
 
 
-def _disks(item: Billed, nodes: Range, context: Context) -> Iterator[Use]:
-    share = context.usage.hours * (1 / HOURS)
+def _disks(item: Billed, owners: list[Billed], context: Context) -> Iterator[Use]:
+    nodes = total([running(owner, context) for owner in owners])
+    months = total([running(owner, context) * (on(owner, context) * (1 / HOURS)) for owner in owners])
     for volume in item.facts.get("volumes") or ():
-        quantity = nodes * volume["gib"] * share
+        quantity = months * volume["gib"]
         why = f"{volume['gib']} GiB on each of {nodes.expected} nodes"
         yield Use(Meter("AmazonEC2", bare(item.region, f"EBS:VolumeUsage.{volume['type']}")), "GB-Mo", quantity, why)
+
+
+def schedule(item: Billed, context: Context) -> Iterator[Use]:
+    """The first 14 million invocations a month are free (aws.amazon.com/eventbridge/pricing); a CronJob is no resource of AWS."""
+    yield from ()
 
 
 RULES: Mapping[str, Rule] = {
     "aws:eks/cluster:Cluster": cluster,
     NODE_GROUP: node_group,
     POOL: pool,
+    SCHEDULE: schedule,
+    CRON_JOB: schedule,
     "aws:ec2/launchTemplate:LaunchTemplate": template_disks,
     "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass": class_disks,
 }
