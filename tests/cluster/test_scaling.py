@@ -164,6 +164,22 @@ def test_after_the_window_replicas_return_step_by_step(scaled: Scaled) -> None:
     assert scaled.changes() - changes >= fewest
 
 
+def test_with_no_replicas_it_rests_whatever_waits_and_it_goes_on_when_there_is_one(scaled: Scaled) -> None:
+    """A night of offHours: kubernetes.io, Horizontal Pod Autoscaling, implicit maintenance-mode deactivation."""
+    scaled.at_minimum()
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": scaled.autoscaler["metadata"]}
+    scaled.server.api.merge(deployment, {"spec": {"replicas": 0}}, "/scale")
+    until(lambda: scaled.conditions().get("ScalingActive") == "False", 30, "an autoscaler at rest")
+    scaled.busy("queued runs")
+    deadline = time.monotonic() + SECONDS[15]  # some of the controller's rounds
+    while time.monotonic() < deadline:
+        assert scaled.replicas() == 0
+        time.sleep(0.3)
+    scaled.server.api.merge(deployment, {"spec": {"replicas": 1}}, "/scale")
+    _, most = scaled.bounds
+    until(lambda: scaled.replicas() == most, 40, "scaled up")
+
+
 def history(ask: Callable[[], int], wanted: int, seconds: float) -> list[tuple[float, int]]:
     """Each value with its time, until the wanted one is there or the time is over."""
     seen = [(time.monotonic(), ask())]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 from unittest.mock import Mock
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 import stacks.capture
 from infra.quantities import mebibytes, millicores
+from infra.settings.model import Day
 from stacks.configuration import read_stack, with_checkout_image
 from stacks.configuration import settings_of as validated
 from stacks.cost.command import main
@@ -25,6 +27,7 @@ from stacks.cost.optimise import optimised
 from stacks.cost.optimise_command import to_yaml
 from stacks.terminal import Exit, Refused, run_command
 from tests.cost.test_plan import base
+from tests.environments import settings_of
 
 DAY = date(2026, 11, 21)
 MEASURED = {"days": 14, "workers": {"cpuMillicores": 210, "memoryMebibytes": 520}, "database": {"cpuPercent": 20}}
@@ -61,11 +64,21 @@ def test_what_policy_puts_right_again_or_costs_more_or_has_no_price_is_named_and
     assert run_command(main, ["optimise", "--stack", "dev", "--date", DAY.isoformat(), "--json"]) == Exit.OK
     found = json.loads(capsys.readouterr().out)
     hours, system = found["suggestions"]
-    assert (hours["settings"], Decimal(200) < Decimal(hours["saving"]) < Decimal(300)) == ({}, True)
+    off = {"timeZone": "Etc/UTC", "from": "20:00", "to": "08:00", "workdays": [*get_args(Day)[:5]]}
+    assert (hours["settings"], hours["saving"]) == ({"langgraph-eks:offHours": off}, "240.11")
+    assert hours["changes"][1] == "offHours.from: (default) → 20:00"
+    assert "nothing answers at night, accepted runs wait for the morning" in hours["why"]
     assert system["changes"] == ["nodes.system.instanceTypes: m7i.large, m6i.large → m6a.large, m7i.large, m6i.large"]
     assert "logs-retention" in found["refused"]["cluster.logRetentionDays from 30 to 14 days"]
     assert "saves nothing" in found["refused"]["Interface endpoints in place of NAT"]
     assert found["refused"]["An unknown price"].startswith("not priced: ")
+
+
+def test_an_environment_that_is_off_at_night_is_not_told_to_be() -> None:
+    dev = base("dev")
+    night = settings_of("dev", {"offHours": {"timeZone": "Etc/UTC", "from": "20:00", "to": "08:00"}})
+    titles = {idea.title for idea in ideas(replace(dev, settings=night))}
+    assert {idea.title for idea in ideas(dev)} - titles == {"Nodes off outside twelve hours of five days"}
 
 
 def test_the_endpoints_that_are_suggested_are_all_that_production_needs() -> None:

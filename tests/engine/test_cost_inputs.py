@@ -23,6 +23,7 @@ from tests.environments import graph_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(580)]
 
+OFF = {"offHours": {"timeZone": "Europe/Berlin", "from": "20:00", "to": "08:00"}}
 CHANGE = {"database.instanceClass": "db.t4g.large", "network.natGateways": "perZone"}
 
 
@@ -81,3 +82,20 @@ def test_outputs_state_and_previews_cost_what_the_graph_does_and_an_older_output
     older = cost(text=json.dumps({**json.loads(outputs), "version": 0}))
     assert older.returncode == Exit.BAD_INPUT
     assert "version=0: this checkout reads version 1. Run `pulumi up`" in " ".join(older.stderr.split())
+
+
+def test_nights_off_are_read_from_outputs_state_and_previews_alike(dev: Standing, tmp_path: Path, pulumi: Path) -> None:
+    cloud = dev.copy(tmp_path / "dev", pulumi, OFF)
+    wanted = as_data(estimate(graph_of("dev", OFF), read("dev"), load()))
+    planned = cloud.must_preview()
+    assert priced_events(planned, tmp_path / "planned")["delta"]["after"] == wanted["total"]["expected"]
+    cloud.must_up()
+    state = tmp_path / "state.json"
+    state.write_text(said(cloud, "stack", "export"))
+    for source, found in {
+        "outputs": priced(text=said(cloud, "stack", "output", "billing", "--json")),
+        "state": priced("--from", str(state)),
+        "preview of nothing": priced_events(cloud.command("preview", "--show-sames"), tmp_path / "same"),
+    }.items():
+        assert (found["total"], found["lines"]) == (wanted["total"], wanted["lines"]), source
+    assert cloud.planned() == {}

@@ -51,6 +51,7 @@ NAME_LIMITS = {
     "aws:secretsmanager/secret:Secret": ("name", 512),
     "aws:budgets/budget:Budget": ("name", 100),
     "aws:backup/vault:Vault": ("name", 50),
+    "aws:scheduler/schedule:Schedule": ("name", 64),
     "aws:backup/restoreTestingPlan:RestoreTestingPlan": ("name", 50),
 }
 AUTO_NAME_LIMITS = {

@@ -41,13 +41,13 @@ def first_events(fast: str, every: str) -> Series:
     return {'agent_ttft_seconds_bucket{pod="a",le="2.0"}': fast, 'agent_ttft_seconds_count{pod="a"}': every}
 
 
-def hpa(current: int, *, acting: bool = True) -> Series:
+def hpa(current: int, *, acting: bool = True, minutes: int = 60) -> Series:
     labels = f'namespace="{NAMESPACE}",horizontalpodautoscaler="agent"'
     return {
-        f"kube_horizontalpodautoscaler_status_current_replicas{{{labels}}}": f"{current}x60",
-        f"kube_horizontalpodautoscaler_spec_max_replicas{{{labels}}}": "6x60",
-        f'kube_horizontalpodautoscaler_status_condition{{{labels},condition="ScalingActive",status="false"}}': f"{int(not acting)}x60",
-        f'kube_horizontalpodautoscaler_status_condition{{{labels},condition="ScalingLimited",status="false"}}': "1x60",
+        f"kube_horizontalpodautoscaler_status_current_replicas{{{labels}}}": f"{current}x{minutes}",
+        f"kube_horizontalpodautoscaler_spec_max_replicas{{{labels}}}": f"6x{minutes}",
+        f'kube_horizontalpodautoscaler_status_condition{{{labels},condition="ScalingActive",status="false"}}': f"{int(not acting)}x{minutes}",
+        f'kube_horizontalpodautoscaler_status_condition{{{labels},condition="ScalingLimited",status="false"}}': f"1x{minutes}",
     }
 
 

@@ -26,6 +26,7 @@ OTHERS = {
     "otelcol_exporter_send_failed_spans_total": COLLECTOR,
     "prometheus_rule_evaluation_failures_total": "prometheus/prometheus rules/group.go",
     "alertmanager_notifications_failed_total": "prometheus/alertmanager notify/metrics.go",
+    "kube_deployment_spec_replicas": KUBE_STATE_METRICS,
     "kube_horizontalpodautoscaler_status_current_replicas": KUBE_STATE_METRICS,
     "kube_horizontalpodautoscaler_status_desired_replicas": KUBE_STATE_METRICS,
     "kube_horizontalpodautoscaler_status_condition": KUBE_STATE_METRICS,

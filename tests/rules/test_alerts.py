@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from infra.kubernetes.alerts import WATCHDOG, rule_groups
-from tests.rules.alert_cases import CASES, NAMESPACE, Series
+from infra.kubernetes.off_hours import quiet
+from tests.rules.alert_cases import CASES, NAMESPACE, Series, hpa
 from tests.rules.conftest import Tool
 
 pytestmark = pytest.mark.rules
@@ -54,6 +55,28 @@ def test_every_alert_fires_on_its_history_and_is_silent_on_the_other(promtool: T
         document = {"rule_files": [rules.name], "evaluation_interval": "1m", "tests": tests}
         paths.append(write(f"tests-of-{rules.name}", document))
     answer = promtool("test", "rules", *paths)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_with_off_hours_the_service_is_missed_by_day_and_until_it_had_time_to_come_not(
+    promtool: Tool, write: Write
+) -> None:
+    """Off from 20 to 40 minutes: two Deployments of the service, a third that has nothing to say, and no metric."""
+    replicas = f'kube_deployment_spec_replicas{{namespace="{NAMESPACE}",deployment="%s"}}'
+    night = {replicas % name: "1x19 0x20 1x40" for name in ("agent-api", "agent-workers")} | {
+        replicas % "pgbouncer": "3x80"
+    }
+    missing = {"AgentMetricsAbsent": {"up": "1x80"}, "HpaNotActing": hpa(0, acting=False, minutes=80)}
+    looks = [
+        history({**series, **night}, at, name, firing=firing)
+        for name, series in missing.items()
+        for at, firing in (("18m", True), ("36m", False), ("52m", False), ("75m", True))
+    ]
+    rules = write("rules.json", {"groups": quiet(rule_groups(NAMESPACE), NAMESPACE)[-1:]})
+    accepted = promtool("check", "rules", "--lint=all", "--lint-fatal", rules)
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    document = {"rule_files": ["rules.json"], "evaluation_interval": "1m", "tests": looks}
+    answer = promtool("test", "rules", write("tests.json", document))
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from infra.kubernetes.alerts import rule_groups
 from infra.kubernetes.dashboards import RATE, dashboards
+from infra.kubernetes.off_hours import quiet
 from infra.kubernetes.slo import canary_gates
 from tests.rules.conftest import Tool
 from tests.rules.metric_names import OTHERS, RECORDED, ours, used
@@ -15,7 +16,7 @@ from tests.rules.test_alerts import Write
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    for group in rule_groups("agent"):
+    for group in [*rule_groups("agent"), *quiet(rule_groups("agent"), "agent")]:
         yield from ((rule.get("alert") or rule["record"], rule["expr"]) for rule in group["rules"])
     for board in dashboards():
         yield from (

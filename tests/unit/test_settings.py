@@ -41,6 +41,7 @@ def zones_of(region: str, letters: str) -> list[dict[str, str]]:
     ]
 
 
+OFF = {"timeZone": "Europe/Berlin", "from": "20:00", "to": "08:00"}
 BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dev", {"region": REMOVED}, ["region=(absent)", "required"]),
     ("dev", {"region": "mars"}, ["region='mars'", "pattern"]),
@@ -124,6 +125,19 @@ BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dev", {"secrets": {"entries": ["a/b", "a-b"]}}, ["secrets.entries=a-b", "two entries give one name"]),
     ("dev", {"network.zones.1.name": "us-east-1e"}, ["network.zones.1.name=us-east-1e", "has the 5 zones"]),
     ("prod", {"ingress": {}}, ["ingress.host=(absent)", "prod is reached by name"]),
+    ("prod", {"offHours": OFF}, ["offHours=20:00 to 08:00", "prod answers at night too", "Remove it."]),
+    ("dev", {"offHours": {**OFF, "timeZone": "Europe/Atlantis"}}, ["offHours.timeZone=Europe/Atlantis", "pinned tzdata", "Etc/UTC"]),
+    ("dev", {"offHours": {**OFF, "timeZone": "localtime"}}, ["offHours.timeZone=localtime", "is no time zone"]),
+    ("dev", {"offHours": {**OFF, "to": "20:00"}}, ["offHours.to=20:00", "is 0 minutes after offHours.from=20:00", "60 minutes or more"]),
+    ("dev", {"offHours": {**OFF, "to": "20:59"}}, ["offHours.to=20:59", "nodes go 30 minutes after the one and come 15 before"]),
+    ("dev", {"offHours": {**OFF, "workdays": []}}, ["offHours.workdays=[]", "at least 1 item"]),
+    ("dev", {"offHours": {**OFF, "workdays": ["friday", "friday"]}}, ["offHours.workdays=friday", "listed twice"]),
+    ("dev", {"offHours": {**OFF, "workdays": ["Friday"]}}, ["offHours.workdays.0='Friday'", "Use one of these"]),
+    ("dev", {"offHours": {**OFF, "from": 1200}}, ["offHours.from=1200", "valid string", "Write it in quotes."]),
+    ("dev", {"offHours": {**OFF, "from": "24:00"}}, ["offHours.from='24:00'", "Write it in that form."]),
+    ("dev", {"offHours": {**OFF, "days": ["monday"]}}, ["offHours.days", "no such setting", "workdays"]),
+    ("dev", {"offHours": {"from": "20:00", "to": "08:00"}}, ["offHours.timeZone=(absent)", "required"]),
+    ("dev", {"offHours": OFF, "registry": {"pullThrough": []}}, ["offHours=20:00 to 08:00", "kubectl's image", "Add registry.k8s.io to registry.pullThrough."]),
     ("prod", {"backup.enabled": False}, ["backup.enabled=False", "required in prod"]),
     ("prod", {"backup": {"enabled": True, "copyRegion": "us-east-1"}}, ["backup.copyRegion=us-east-1", "Name another region"]),
 ]  # fmt: skip
@@ -145,6 +159,12 @@ def test_a_bad_input_is_refused_with_field_value_rule_and_remedy(
 def test_every_problem_is_reported_at_once() -> None:
     message = refusal("prod", {"database.multiAz": False, "cache.multiAz": False, "database.poolSize": 900})
     assert message.count("\n") == 2
+
+
+def test_every_problem_of_off_hours_is_reported_at_once() -> None:
+    message = refusal("prod", {"offHours": {**OFF, "timeZone": "Nowhere", "to": "20:00", "workdays": ["friday"] * 2}})
+    fields = ["offHours", "offHours.timeZone", "offHours.to", "offHours.workdays"]
+    assert [line.strip().partition("=")[0] for line in message.splitlines()] == fields
 
 
 def test_teardown_may_be_set_as_the_plain_string_that_pulumi_stores() -> None:
