@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,11 +28,11 @@ def graph(server: ControlPlane) -> Graph:
 
 
 @pytest.fixture(scope="module")
-def account(server: ControlPlane, graph: Graph) -> Iterator[Api]:
+def account(server: ControlPlane, graph: Graph) -> Api:
     """The server as the Jobs see it, with a token such as their pods have."""
     path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/off-hours/token"
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
-    yield Api(server.kubeconfig, server.api.request("POST", path, asked)["status"]["token"])
+    return Api(server.kubeconfig, server.api.request("POST", path, asked)["status"]["token"])
 
 
 def by_hand(graph: Graph, name: str) -> Manifest:

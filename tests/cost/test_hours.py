@@ -46,7 +46,8 @@ def test_nodes_and_their_disks_are_priced_for_the_hours_between_the_schedules_an
         assert lines
         for name, line in lines.items():
             always = node_hours(before, type_)[name]
-            assert line.quantity and always.quantity
+            assert line.quantity
+            assert always.quantity
             assert line.quantity.expected == always.quantity.expected / HOURS * hours
             assert f"on for {hours:.0f} of 730 hours" in line.assumption
             assert "on for" not in always.assumption
@@ -61,7 +62,8 @@ def test_nodes_and_their_disks_are_priced_for_the_hours_between_the_schedules_an
         set[tuple[str, str]](),
     )
     disks = next(line for key, line in other.items() if key[0].endswith("LaunchTemplate::system-nodes"))
-    assert disks.quantity and disks.quantity.expected == pytest.approx(2 * 50 * SYSTEM / HOURS)  # nodes × GiB
+    assert disks.quantity
+    assert disks.quantity.expected == pytest.approx(2 * 50 * SYSTEM / HOURS)  # nodes × GiB
 
 
 @pytest.mark.parametrize("preview", [True, False], ids=["preview", "update"])
