@@ -53,27 +53,36 @@ def objects(root: Path, pulumi: Path, server: ControlPlane, *manifests: dict[str
     return _on(server, workspace, patience)
 
 
-def entries(cloud: Running) -> dict[str, dict[str, Any]]:
-    """The engine's state of the cluster's resources, by URN."""
-    resources = export(cloud.workspace)["deployment"]["resources"]
-    return {row["urn"]: row for row in resources if row["type"].startswith("kubernetes:")}
-
-
 def there(cloud: Running, server: ControlPlane) -> dict[str, Manifest]:
     """Every object of the state, by URN: the server has them all."""
-    objects = {urn: entry["inputs"] for urn, entry in entries(cloud).items() if "metadata" in entry["inputs"]}
+    objects = {urn: entry["inputs"] for urn, entry in _entries(cloud).items() if "metadata" in entry["inputs"]}
     assert len(objects) > 15
     assert [urn for urn, manifest in objects.items() if not _exists(server, manifest)] == []
     return objects
 
 
+def still(cloud: Running) -> None:
+    """Nothing is planned, and a refresh changes nothing that the engine knows of the objects."""
+    assert cloud.planned() == {}
+    known = {urn: entry["inputs"] for urn, entry in _entries(cloud).items()}
+    refreshed = cloud.refresh()
+    assert refreshed.code == 0, refreshed.text
+    assert {urn: entry["inputs"] for urn, entry in _entries(cloud).items()} == known
+
+
 def gone(cloud: Running, server: ControlPlane, objects: dict[str, Manifest]) -> None:
     """Destroy all: the server has none of the objects, but those that end with the cluster."""
-    with_cluster = {urn for urn, entry in entries(cloud).items() if entry.get("deletedWith")}
+    with_cluster = {urn for urn, entry in _entries(cloud).items() if entry.get("deletedWith")}
     destroyed = cloud.destroy()
     assert destroyed.code == 0, destroyed.text
     assert cloud.resources() == {}
     assert {urn for urn, manifest in objects.items() if _exists(server, manifest)} <= with_cluster
+
+
+def _entries(cloud: Running) -> dict[str, dict[str, Any]]:
+    """The engine's state of the cluster's resources, by URN."""
+    resources = export(cloud.workspace)["deployment"]["resources"]
+    return {row["urn"]: row for row in resources if row["type"].startswith("kubernetes:")}
 
 
 def _exists(server: ControlPlane, manifest: Manifest) -> bool:

@@ -118,12 +118,15 @@ def test_a_change_is_what_the_server_takes_for_one(tmp_path: Path, pulumi: Path,
     cloud.must_up()
     live = server.api.one("apps/v1", "Deployment", "web", NAMESPACE)
     assert live["status"]["availableReplicas"] == 2  # it was waited for
+    assert cloud.planned() == {}
+
     assert objects(tmp_path, pulumi, server, web("1"), configuration("blue")).planned() == {}
     newer = objects(tmp_path, pulumi, server, web("1", image=NEWER), configuration("blue"))
     assert newer.planned() == {"Deployment-web": "update"}
     other = objects(tmp_path, pulumi, server, web("1", app="other"), configuration("red"))
     assert other.planned() == {"Deployment-web": "replace", "ConfigMap-map": "replace"}
     other.must_up()
+    assert other.planned() == {}
     assert other.destroy().code == 0
     assert server.api.all("v1", "Pod", NAMESPACE) == []
 
@@ -166,6 +169,7 @@ def test_a_rollout_that_never_gets_ready_fails_with_its_reason_and_the_next_up_m
     assert "has timed out progressing" in failed.text
     cloud = objects(tmp_path, pulumi, server, deployment("late"))
     cloud.must_up()
+    assert cloud.planned() == {}
     assert cloud.destroy().code == 0
 
 

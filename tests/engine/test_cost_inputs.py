@@ -76,8 +76,11 @@ def test_outputs_state_and_previews_cost_what_the_graph_does_and_an_older_output
         "network-us-east-1b": Decimal("32.85"),  # 0.045 × 730
         "network-nat-us-east-1b": Decimal("3.65"),  # 0.005 × 730
     }
-    after = as_data(estimate(graph_of("dev", CHANGE), read("dev"), load()))
-    assert found["after"] == after["total"]["expected"]
+    in_process = as_data(estimate(graph_of("dev", CHANGE), read("dev"), load()))
+    assert found["after"] == in_process["total"]["expected"]
+    cloud.must_up()
+    after = priced(text=said(cloud, "stack", "output", "billing", "--json"))
+    assert after["total"]["expected"] == found["after"]
 
     older = cost(text=json.dumps({**json.loads(outputs), "version": 0}))
     assert older.returncode == Exit.BAD_INPUT

@@ -54,9 +54,9 @@ def paste(project: Path, values: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(document))
 
 
-def opened(project: Path, tmp_path: Path) -> Workspace:
+def opened(project: Path, tmp_path: Path, *, checkpoints: bool = True) -> Workspace:
     assert PULUMI is not None
-    return open_workspace("dev", PULUMI.path, tmp_path / "clouds", project=project)
+    return open_workspace("dev", PULUMI.path, tmp_path / "clouds", project=project, checkpoints=checkpoints)
 
 
 def kinds(workspace: Workspace) -> set[str]:
@@ -92,7 +92,7 @@ def test_the_readme_has_the_steps_that_are_walked_below() -> None:
     assert steps == ["1", "2", "3", "4", "5", "6", "7"]
 
 
-@pytest.mark.timeout(900)  # six long commands of the engine, one after the other
+@pytest.mark.timeout(900)  # nine long commands of the engine, one after the other
 def test_the_first_run_of_the_readme_from_an_empty_account_to_the_service(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,9 +131,13 @@ def test_the_first_run_of_the_readme_from_an_empty_account_to_the_service(
         assert run(workspace, ["preview"]).code == 0
         assert Store(workspace.store).all() == []
 
-        # 5. The platform without an image: stopped, then finished.
+        # 5. The platform without an image: stopped, then failing in the middle, then finished.
         stopped(workspace, ["up", "--yes", "--skip-preview"], 40)
-        workspace = opened(project, tmp_path)
+        Store(workspace.store).add_fault("aws:rds/instance:Instance", "create", after=False)
+        failed = run(workspace, ["up", "--skip-preview"])
+        assert failed.code != 0
+        assert "injected" in failed.stdout + failed.stderr
+        workspace = opened(project, tmp_path, checkpoints=False)  # no command is stopped from here on
         assert run(workspace, ["up", "--skip-preview"]).code == 0
         assert {"Instance", "NodePool", "Namespace"} <= kinds(workspace)
         assert "Deployment" not in kinds(workspace)
@@ -150,13 +154,18 @@ def test_the_first_run_of_the_readme_from_an_empty_account_to_the_service(
 
     # 7. The image, and the secret mounted; the first up is refused half-way again.
     paste(project, {"service": {"image": IMAGE}, "secrets": {"mounted": ["jwt-signing-key"]}})
-    workspace = opened(project, tmp_path)
+    workspace = opened(project, tmp_path, checkpoints=False)
     Store(workspace.store).add_fault("kubernetes:apps/v1:Deployment", "create", after=True)
     assert run(workspace, ["up", "--skip-preview"]).code != 0
     assert run(workspace, ["up", "--skip-preview"]).code == 0
     assert {"Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget"} <= kinds(workspace)
     assert "kubectl" in stack_outputs(workspace)["next"]
     assert "a value" not in json.dumps(export(workspace))
+
+    unchanged = run(workspace, ["preview", "--expect-no-changes"])
+    assert unchanged.code == 0, unchanged.stdout
+    assert run(workspace, ["destroy"]).code == 0
+    assert Store(workspace.store).all() == []
     assert read_stack("dev") == read_stack("dev", ROOT)  # the checkout's own files were not touched
 
 

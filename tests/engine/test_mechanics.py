@@ -115,10 +115,13 @@ def test_drift_is_found_by_a_refresh_and_mended_by_the_next_up(standing: Path, p
     assert "database" in cloud.resources()
     assert "bucket" not in cloud.resources()
 
-    assert cloud.must_up().effects() == {**updated("database", "vpc"), "bucket": "create"}
+    mended = {**updated("database", "vpc"), "bucket": "create"}
+    assert cloud.planned() == mended
+    assert cloud.must_up().effects() == mended
     assert cloud.stored("database").inputs["backupRetentionPeriod"] == 7
     assert cloud.stored("vpc").outputs["tagsAll"] == {"owner": "tests"}
     assert cloud.stored("bucket").id.startswith("fixture-")
+    assert cloud.planned() == {}
 
 
 def test_what_exists_already_is_imported_with_its_own_id_and_outputs(tmp_path: Path, pulumi: Path) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 SURVIVED_SECONDS = 6.5  # a lease of 10 s was renewed at most 3 s ago; a busy machine may need longer for a start
 
 
-@pytest.mark.parametrize(("mode", "away"), [("fast", 0), ("immediate", 5)])
+@pytest.mark.parametrize(("mode", "away"), [("fast", 0), ("immediate", 0), ("immediate", 5)])
 async def test_runs_go_on_when_the_database_is_back(
     calm: OwnPostgres, fragile: OwnPostgres, mode: StopMode, away: float
 ) -> None:
