@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -33,14 +33,13 @@ class Moment:
 
 
 def going(hours: OffHours, later: int = 0) -> Moment:
-    """When a workday ends, and so many minutes later. One that goes on past midnight ends on the next day."""
-    off, on = _minutes(hours.off_at), _minutes(hours.on_at)
-    return _moment(hours, off + (0 if off > on else DAY_MINUTES) + later)
+    """When nodes go, and so many minutes later: each day, so that who was woken by hand or missed an evening goes too."""
+    return _moment(_minutes(hours.off_at) + later, get_args(Day))
 
 
 def coming(hours: OffHours, sooner: int = 0) -> Moment:
     """When a workday begins, and so many minutes sooner."""
-    return _moment(hours, _minutes(hours.on_at) - sooner)
+    return _moment(_minutes(hours.on_at) - sooner, hours.workdays)
 
 
 def rules(settings: Settings) -> Iterator[Problem]:
@@ -64,6 +63,11 @@ def rules(settings: Settings) -> Iterator[Problem]:
         yield Problem("offHours.to", hours.on_at, rule, f"Leave {SHORTEST} minutes or more, or remove offHours.")
     for day in sorted({day for day in hours.workdays if hours.workdays.count(day) > 1}):
         yield Problem("offHours.workdays", day, "the day is listed twice", "List it once.")
+    zones, nodes = len(settings.network.zones), settings.nodes.system.desired_size
+    if nodes < zones:
+        # Prometheus' and Alertmanager's disks are each in one zone, and every morning's nodes are new ones.
+        rule = f"offHours needs one in each of the {zones} zones, for disks that wait there for their pod"
+        yield Problem("nodes.system.desiredSize", nodes, rule, f"Set {zones} or more, or remove offHours.")
     if _REGISTRY not in settings.registry.pull_through:
         rule = (
             f"needs kubectl's image, which the cluster admits from the account's registry only, and {_REGISTRY} is not"
@@ -83,9 +87,9 @@ def _minutes(clock: str) -> int:
     return int(hour) * 60 + int(minute)
 
 
-def _moment(hours: OffHours, at: int) -> Moment:
-    """``at``: minutes from the midnight in which a workday begins, before it or after the next one too."""
+def _moment(at: int, days: Sequence[Day]) -> Moment:
+    """``at``: minutes from the midnight in which these days begin, before it or after the next one too."""
     week = get_args(Day)
     shift, within = divmod(at, DAY_MINUTES)
-    days = sorted((week.index(day) + shift) % len(week) for day in hours.workdays)
-    return Moment(within % 60, within // 60, ",".join(week[day][:3].upper() for day in days))
+    found = sorted((week.index(day) + shift) % len(week) for day in days)
+    return Moment(within % 60, within // 60, ",".join(week[day][:3].upper() for day in found))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
@@ -12,6 +13,7 @@ import pulumi_aws as aws
 from infra.versions import ADD_ONS
 
 SYSTEM_TAINT = "CriticalAddonsOnly"
+SYSTEM_LABELS = {"karpenter.sh/controller": "true"}
 _TOLERATION = {"key": SYSTEM_TAINT, "operator": "Exists"}
 
 
@@ -21,6 +23,7 @@ class AddOn:
 
     name: str
     configuration: dict[str, Any] = field(default_factory=dict[str, Any])
+    deployment: tuple[str, ...] | None = None  # where in it the settings of its Deployment are
 
 
 BEFORE_NODES = (
@@ -43,13 +46,29 @@ BEFORE_NODES = (
 
 AFTER_NODES = (
     # Every one is told to tolerate the taint: defaults differ between add-ons and change with their versions.
-    AddOn("coredns", {"autoScaling": {"enabled": True}, "tolerations": [_TOLERATION]}),
-    AddOn("metrics-server", {"tolerations": [_TOLERATION]}),
-    AddOn("aws-ebs-csi-driver", {"controller": {"tolerations": [_TOLERATION]}}),
+    AddOn("coredns", {"autoScaling": {"enabled": True}, "tolerations": [_TOLERATION]}, ()),
+    AddOn("metrics-server", {"tolerations": [_TOLERATION]}, ()),
+    AddOn("aws-ebs-csi-driver", {"controller": {"tolerations": [_TOLERATION]}}, ("controller",)),
     # Its schema knows nothing else at the top (aws/eks-node-monitoring-agent charts/configuration.schema.json).
     AddOn("eks-node-monitoring-agent", {"nodeAgent": {"tolerations": [{"operator": "Exists"}]}}),
     AddOn("aws-secrets-store-csi-driver-provider", {"tolerations": [_TOLERATION]}),
 )
+
+
+def on_system_nodes(row: AddOn) -> AddOn:
+    """The same with its Deployment bound to the system nodes.
+
+    Needed where these go at night: Karpenter launches a worker for what has lost its place (karpenter#1196). The key is
+    in CoreDNS's schema (terraform-aws-eks-blueprints-addons#157) and in the values of the two others' charts.
+    """
+    if row.deployment is None:
+        return row
+    configuration = deepcopy(row.configuration)
+    part = configuration
+    for key in row.deployment:
+        part = part[key]
+    part["nodeSelector"] = SYSTEM_LABELS
+    return replace(row, configuration=configuration)
 
 
 def add_on(prefix: str, row: AddOn, cluster_name: pulumi.Input[str], opts: pulumi.ResourceOptions) -> aws.eks.Addon:

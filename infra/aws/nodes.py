@@ -7,7 +7,7 @@ import json
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.add_ons import AFTER_NODES, SYSTEM_TAINT, add_on
+from infra.aws.add_ons import AFTER_NODES, SYSTEM_LABELS, SYSTEM_TAINT, add_on, on_system_nodes
 from infra.aws.cluster import Cluster
 from infra.aws.identity import PodRole, assume_by_service
 from infra.aws.keys import Keys
@@ -112,7 +112,7 @@ class SystemNodes(Component):
             launch_template=aws.eks.NodeGroupLaunchTemplateArgs(
                 id=template.id, version=template.latest_version.apply(str)
             ),
-            labels={"karpenter.sh/controller": "true"},
+            labels=SYSTEM_LABELS,
             taints=[aws.eks.NodeGroupTaintArgs(key=SYSTEM_TAINT, value="true", effect="NO_SCHEDULE")],
             update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable_percentage=33),
             node_repair_config=aws.eks.NodeGroupNodeRepairConfigArgs(enabled=True),
@@ -138,7 +138,7 @@ class SystemNodes(Component):
             self.group,
             *(
                 add_on(name, row, cluster.name, self.child(depends_on=[self.group, ebs_role.association]))
-                for row in AFTER_NODES
+                for row in (map(on_system_nodes, AFTER_NODES) if settings.off_hours else AFTER_NODES)
             ),
         ]
         self.register_outputs({})

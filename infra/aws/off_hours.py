@@ -14,7 +14,7 @@ from infra.settings import Settings
 from infra.settings.platform import OffHours
 
 # docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html: any action of an SDK, by its service's
-# and its own name; its input has the names of the service's model, which for EKS begin with capitals.
+# and its own name. Scheduler wants the input's names with capitals, whatever the service's reference writes.
 UPDATE_GROUP = "arn:aws:scheduler:::aws-sdk:eks:updateNodegroupConfig"
 RETRY_SECONDS = 3600  # by default a day: an evening's call could come through in the morning
 

@@ -33,6 +33,7 @@ SCHEDULE, CRON_JOB = "aws:scheduler/schedule:Schedule", "kubernetes:batch/v1:Cro
 RBAC = "kubernetes:rbac.authorization.k8s.io/v1:"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 DEPLOYMENTS = ["agent-api", "agent-workers"]
+EACH_DAY = "MON,TUE,WED,THU,FRI,SAT,SUN"
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +67,30 @@ def test_it_adds_two_schedules_two_jobs_and_their_rights_and_takes_what_would_ri
     assert named(without) - named(dev) == gone
     before = {row.urn: row.inputs for row in without}
     changed = {row.name for row in dev if row.urn in before and row.inputs != before[row.urn]}
-    assert changed == {"monitoring"}  # two alerts of the cluster that know the night
+    on_nodes = {f"system-nodes-{name}" for name in ("coredns", "metrics-server", "aws-ebs-csi-driver")}
+    assert changed == {"monitoring", *on_nodes}  # two alerts of the cluster know the night
+
+
+def test_no_deployment_of_an_add_on_can_bring_karpenter_to_launch_a_worker(dev: Graph) -> None:
+    bound = {"nodeSelector": {"karpenter.sh/controller": "true"}}
+    found = {
+        row.inputs["addonName"]: json.loads(row.inputs.get("configurationValues") or "{}")
+        for row in dev.of_type("aws:eks/addon:Addon")
+    }
+    assert bound.items() <= found["coredns"].items()
+    assert bound.items() <= found["metrics-server"].items()
+    assert bound.items() <= found["aws-ebs-csi-driver"]["controller"].items()
+    one_on_each_node = {
+        "vpc-cni", "kube-proxy", "eks-pod-identity-agent", "eks-node-monitoring-agent",
+        "aws-secrets-store-csi-driver-provider",
+    }  # fmt: skip
+    assert found.keys() - one_on_each_node == {"coredns", "metrics-server", "aws-ebs-csi-driver"}
 
 
 def test_the_system_nodes_go_after_the_workers_and_come_before_the_service(dev: Graph) -> None:
     group = dev.one("aws:eks/nodeGroup:NodeGroup").outputs
     expected = {
-        "off": ("cron(30 20 ? * MON,TUE,WED,THU,FRI *)", {"MinSize": 0, "DesiredSize": 0, "MaxSize": 3}),
+        "off": (f"cron(30 20 ? * {EACH_DAY} *)", {"MinSize": 0, "DesiredSize": 0, "MaxSize": 3}),
         "on": ("cron(45 7 ? * MON,TUE,WED,THU,FRI *)", {"MinSize": 2, "DesiredSize": 2, "MaxSize": 3}),
     }
     for word, (when, sizes) in expected.items():
@@ -114,7 +132,7 @@ def test_a_night_is_no_drift_of_the_group_and_only_with_the_setting(dev: Graph) 
 
 
 def test_the_jobs_scale_each_deployment_to_nothing_and_to_its_minimum_on_the_system_nodes(dev: Graph) -> None:
-    expected = {"off": ("0 20 * * MON,TUE,WED,THU,FRI", [0, 0]), "on": ("0 8 * * MON,TUE,WED,THU,FRI", [2, 1])}
+    expected = {"off": (f"0 20 * * {EACH_DAY}", [0, 0]), "on": ("0 8 * * MON,TUE,WED,THU,FRI", [2, 1])}
     for word, (when, counts) in expected.items():
         job = dev.one(CRON_JOB, f"service-{word}")
         assert (job.inputs["spec"]["schedule"], job.inputs["spec"]["timeZone"]) == (when, "Europe/Berlin")
@@ -189,17 +207,20 @@ def test_the_pipeline_may_make_its_schedules_and_look_at_them_where_there_are_an
 @pytest.mark.parametrize(
     ("start", "end", "days", "off", "on"),
     [
-        ("20:00", "08:00", ["friday"], "cron(30 20 ? * FRI *)", "cron(45 7 ? * FRI *)"),
-        ("23:45", "00:10", ["sunday"], "cron(15 0 ? * MON *)", "cron(55 23 ? * SAT *)"),
-        ("02:00", "09:00", ["monday", "sunday"], "cron(30 2 ? * MON,TUE *)", "cron(45 8 ? * MON,SUN *)"),
+        ("20:00", "08:00", ["friday"], "30 20", "cron(45 7 ? * FRI *)"),
+        ("23:45", "00:10", ["sunday"], "15 0", "cron(55 23 ? * SAT *)"),
+        ("02:00", "09:00", ["monday", "sunday"], "30 2", "cron(45 8 ? * MON,SUN *)"),
     ],
     ids=["by day", "over two midnights", "until the next morning"],
 )
-def test_what_is_done_past_midnight_is_done_on_the_other_day(
+def test_nodes_go_each_day_and_what_is_done_before_midnight_is_done_on_the_day_before(
     start: str, end: str, days: list[str], off: str, on: str
 ) -> None:
     hours = OffHours.model_validate({"timeZone": "Etc/UTC", "from": start, "to": end, "workdays": tuple(days)})
-    assert (expression(going(hours, later=30)), expression(coming(hours, sooner=15))) == (off, on)
+    assert (expression(going(hours, later=30)), expression(coming(hours, sooner=15))) == (
+        f"cron({off} ? * {EACH_DAY} *)",
+        on,
+    )
 
 
 @given(
@@ -207,12 +228,14 @@ def test_what_is_done_past_midnight_is_done_on_the_other_day(
     st.integers(SHORTEST, 24 * 60 - 1),
     st.lists(st.sampled_from(get_args(Day)), min_size=1, unique=True),
 )
-def test_any_night_that_is_taken_has_as_many_evenings_as_mornings(begins: int, lasts: int, days: list[str]) -> None:
+def test_any_night_that_is_taken_has_its_mornings_and_each_day_an_evening(
+    begins: int, lasts: int, days: list[str]
+) -> None:
     start, end = (f"{at // 60:02}:{at % 60:02}" for at in (begins, (begins + lasts) % (24 * 60)))
     hours = settings_of("dev", {"offHours": {"timeZone": "Etc/UTC", "from": start, "to": end, "workdays": days}})
     assert hours.off_hours
-    for moment in (going(hours.off_hours), coming(hours.off_hours), going(hours.off_hours, 30)):
-        assert len(moment.days.split(",")) == len(days)
+    assert len(coming(hours.off_hours, 15).days.split(",")) == len(days)
+    assert {going(hours.off_hours).days, going(hours.off_hours, 30).days} == {EACH_DAY}
 
 
 def test_time_zones_are_those_of_the_pinned_package_and_not_the_machines(tmp_path: Path) -> None:

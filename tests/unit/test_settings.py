@@ -137,6 +137,7 @@ BAD_INPUTS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dev", {"offHours": {**OFF, "from": "24:00"}}, ["offHours.from='24:00'", "Write it in that form."]),
     ("dev", {"offHours": {**OFF, "days": ["monday"]}}, ["offHours.days", "no such setting", "workdays"]),
     ("dev", {"offHours": {"from": "20:00", "to": "08:00"}}, ["offHours.timeZone=(absent)", "required"]),
+    ("dev", {"offHours": OFF, "nodes.system.desiredSize": 1, "nodes.system.minSize": 1}, ["nodes.system.desiredSize=1", "in each of the 2 zones", "Set 2 or more"]),
     ("dev", {"offHours": OFF, "registry": {"pullThrough": []}}, ["offHours=20:00 to 08:00", "kubectl's image", "Add registry.k8s.io to registry.pullThrough."]),
     ("prod", {"backup.enabled": False}, ["backup.enabled=False", "required in prod"]),
     ("prod", {"backup": {"enabled": True, "copyRegion": "us-east-1"}}, ["backup.copyRegion=us-east-1", "Name another region"]),
