@@ -172,6 +172,8 @@ class RunTask:
                 self._parts.metrics.lease_losses.inc()
             if self._stop != "interrupt":
                 return None
+            await self._flush()
+            await self._while_held(self._fence_off)
             outcome = await self._cancelled()
         ended = outcome
         await self._flush()
@@ -217,13 +219,18 @@ class RunTask:
         async with self._parts.pool.connection() as connection:
             return await run_claims.release(connection, self.claim, failed=failed, after_seconds=after_seconds)
 
-    async def _take_back(self) -> bool:
-        """First nothing more of it can be stored; not one transaction, whose lock would hold up every renewal here."""
+    async def _fence_off(self) -> bool:
+        """What is being stored of the run is there, and nothing of it is stored any more."""
         async with self._parts.pool.connection() as connection:
             fenced_off = await run_claims.fence_off(connection, self.claim)
-        if fenced_off is None:
+        if fenced_off:
+            self.claim = fenced_off
+        return fenced_off is not None
+
+    async def _take_back(self) -> bool:
+        """Not one transaction, whose lock would hold up every renewal here."""
+        if not await self._fence_off():
             return False
-        self.claim = fenced_off
         await self._parts.saver.forget_run(self.claim.thread_id, str(self.claim.run_id))
         async with self._parts.pool.connection() as connection:
             return await run_claims.take_back(connection, self.claim)

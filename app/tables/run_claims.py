@@ -80,9 +80,10 @@ FINISH = f"""
     SELECT run_id FROM ended
 """  # noqa: S608  constants
 
+# Bears repetition, when an answer was lost: nobody else raises the fence while the lease lasts.
 FENCE_OFF = f"""
-    WITH {_LOCK}
-    UPDATE runs SET fence = fence + 1 FROM held WHERE runs.run_id = held.run_id
+    WITH {_LOCK.replace("fence = %(fence)s", "fence IN (%(fence)s, %(fence)s + 1)")}
+    UPDATE runs SET fence = %(fence)s + 1 FROM held WHERE runs.run_id = held.run_id
     RETURNING fence
 """  # noqa: S608  constants
 

@@ -26,7 +26,7 @@ HELD = SQL("""
         PERFORM pg_advisory_xact_lock_shared(1);
         RETURN coalesce(NEW, OLD);
     END $$;
-    CREATE TRIGGER wait_for_the_test BEFORE {} ON {} FOR EACH ROW EXECUTE FUNCTION wait_for_the_test();
+    CREATE TRIGGER wait_for_the_test BEFORE {} ON {} FOR EACH ROW WHEN ({}) EXECUTE FUNCTION wait_for_the_test();
 """)
 WAITING = """
     SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
@@ -35,11 +35,11 @@ WAITING = """
 
 @asynccontextmanager
 async def held_up(
-    database_url: str, table: str = "checkpoints", event: LiteralString = "INSERT"
+    database_url: str, table: str = "checkpoints", event: LiteralString = "INSERT", when: LiteralString = "true"
 ) -> AsyncGenerator[AsyncConnection]:
     """What is stored or deleted there is not committed before this ends."""
     async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
-        await connection.execute(HELD.format(SQL(event), Identifier(table)))
+        await connection.execute(HELD.format(SQL(event), Identifier(table), SQL(when)))
         await connection.execute("SELECT pg_advisory_lock(1)")
         yield connection
         await connection.execute("SELECT pg_advisory_unlock(1)")
@@ -77,6 +77,22 @@ async def test_a_cancelled_run_ends_after_what_was_being_stored_of_it(
     else:
         assert after[1:] == before
         assert after[0]["metadata"]["run_id"] == run_id
+
+
+async def test_a_question_that_is_stored_while_its_run_is_cancelled_is_the_threads_and_takes_its_answer(
+    stepwise: httpx.AsyncClient, database_url: str
+) -> None:
+    body = {"assistant_id": "asking", "if_not_exists": "create"}
+    async with held_up(database_url, "checkpoint_writes", when="NEW.channel = '__interrupt__'") as connection:
+        run_id = (await stepwise.post("/threads/t/runs", json={**body, "input": {}})).json()["run_id"]
+        await eventually_async(lambda: sessions_wait(connection, 1))
+        await stepwise.post(f"/threads/t/runs/{run_id}/cancel", params={"action": "interrupt"})
+        await eventually_async(lambda: sessions_wait(connection, 2))
+    await stepwise.get(f"/threads/t/runs/{run_id}/join")
+    thread = (await stepwise.get("/threads/t")).json()
+    assert thread["status"] == "interrupted"
+    answered = await stepwise.post("/threads/t/runs/wait", json={**body, "command": {"resume": "yes"}})
+    assert answered.status_code == 200, answered.text
 
 
 async def test_a_long_taking_back_holds_up_no_renewal_of_a_lease(

@@ -52,6 +52,21 @@ async def test_a_thread_gives_out_one_run_at_a_time_in_the_order_of_acceptance(p
     assert [held.run_id for held in await claim(pool)] == [second.run_id]
 
 
+async def test_fencing_off_is_repeated_when_its_answer_was_lost_and_ends_the_older_fence(
+    pool: Pool, queue: RunQueue
+) -> None:
+    await accepted(queue, "t")
+    (held,) = await claim(pool)
+    async with pool.connection() as connection:
+        first = await run_claims.fence_off(connection, held)
+        again = await run_claims.fence_off(connection, held)
+        assert first
+        assert again == first
+        assert not await run_claims.take_back(connection, held)
+        assert await run_claims.take_back(connection, first)
+        assert await run_claims.fence_off(connection, first) is None
+
+
 async def test_two_workers_that_claim_at_once_never_get_the_same_run_nor_the_same_thread(
     pool: Pool, queue: RunQueue
 ) -> None:
