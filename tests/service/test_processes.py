@@ -245,9 +245,8 @@ def test_a_database_that_does_not_start_is_refused_with_what_tells_why(
     refused = services.command("serve")
     assert refused.returncode == 1
     said = refused.stderr.splitlines()[-1]
-    assert re.search(
-        r"did not start \(CalledProcessError\)\. Run this for its reason: .+/initdb'? ", said
-    )  # quoted where the checkout's folder has a space
+    command = r".+/initdb'? "  # in quotes where the checkout's folder has a space
+    assert re.search(rf"did not start \(CalledProcessError\)\. Run this for its reason: {command}", said)
 
     (services.folder / "postgres").mkdir()
     (services.folder / "postgres" / "PG_VERSION").write_text("18\n")  # and nothing else of a database
