@@ -163,21 +163,17 @@ class RunTask:
             await self._parts.events.flushed(self._live)
 
     async def _settle(self, outcome: Outcome | None) -> Outcome | None:
-        if outcome is None:
+        if outcome is None and self._stop != "interrupt":
             if self._stop == "drain":
                 await self._give_back(failed=False)
             if self._stop == "rollback":
                 await self._while_held(self._take_back)
             if self._stop == "lost":
                 self._parts.metrics.lease_losses.inc()
-            if self._stop != "interrupt":
-                return None
-            await self._flush()
-            await self._while_held(self._fence_off)
-            outcome = await self._cancelled()
-        ended = outcome
-        await self._flush()
-        return outcome if await self._while_held(lambda: self._finish(ended)) else None
+            return None
+        await self._flush()  # by the fence that they were shown with
+        ended = outcome or await self._cancelled()
+        return ended if await self._while_held(lambda: self._finish(ended)) else None
 
     async def _give_back(self, *, failed: bool, after_seconds: float = 0) -> None:
         await self._flush()  # the steps that ended are not done again, and so nobody would tell of them
@@ -189,6 +185,7 @@ class RunTask:
             await self._while_held(lambda: self._parts.events.flushed(live))
 
     async def _cancelled(self) -> Outcome:
+        await self._while_held(self._fence_off)
         try:
             return await self._parts.executor.stopped(self.claim)
         except Exception:  # whatever the graph raises: the run is cancelled all the same

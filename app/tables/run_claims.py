@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -47,19 +47,23 @@ RENEW = """
     RETURNING runs.run_id, runs.cancel_action
 """
 
+
 # Two orders of these locks would deadlock: the thread's first, as acceptance takes it. The run's is FOR UPDATE: what is
 # being stored of it (SAVE in checkpoint_statements) is there before it has ended, and the thread's next run begins.
-_LOCK = """
-    thread AS (
-        SELECT thread_id FROM threads WHERE thread_id = %(thread_id)s FOR UPDATE
-    ), held AS (
-        SELECT run_id FROM runs JOIN thread USING (thread_id)
-        WHERE run_id = %(run_id)s AND fence = %(fence)s AND runs.status = 'running'
-        FOR UPDATE OF runs
-    )
-"""
+def _lock(fence: LiteralString = "fence = %(fence)s") -> LiteralString:
+    return f"""
+        thread AS (
+            SELECT thread_id FROM threads WHERE thread_id = %(thread_id)s FOR UPDATE
+        ), held AS (
+            SELECT run_id FROM runs JOIN thread USING (thread_id)
+            WHERE run_id = %(run_id)s AND {fence} AND runs.status = 'running'
+            FOR UPDATE OF runs
+        )
+    """  # noqa: S608  constants
+
+
 FINISH = f"""
-    WITH {_LOCK}, ended AS (
+    WITH {_lock()}, ended AS (
         UPDATE runs SET
             status = %(status)s, error = %(error)s, worker = NULL, lease_until = NULL,
             cancel_action = NULL, ended_at = now(), updated_at = now()
@@ -82,13 +86,13 @@ FINISH = f"""
 
 # Bears repetition, when an answer was lost: nobody else raises the fence while the lease lasts.
 FENCE_OFF = f"""
-    WITH {_LOCK.replace("fence = %(fence)s", "fence IN (%(fence)s, %(fence)s + 1)")}
+    WITH {_lock("fence IN (%(fence)s, %(fence)s + 1)")}
     UPDATE runs SET fence = %(fence)s + 1 FROM held WHERE runs.run_id = held.run_id
     RETURNING fence
 """  # noqa: S608  constants
 
 TAKE_BACK = f"""
-    WITH {_LOCK}, gone AS (
+    WITH {_lock()}, gone AS (
         DELETE FROM runs USING held WHERE runs.run_id = held.run_id
         RETURNING runs.run_id
     ), settled AS (

@@ -8,14 +8,14 @@ from typing import Any
 from pulumi import ResourceOptions
 from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs, RepositoryOptsArgs
 
-from infra.aws.add_ons import SYSTEM_TAINT
+from infra.aws.add_ons import SYSTEM_LABELS, SYSTEM_TAINT
 from infra.aws.registry import pulled_through
 from infra.settings import Settings
 from infra.system_pods import SystemPod, system_pod
 from infra.versions import CHARTS
 
 PLACED: dict[str, Any] = {
-    "nodeSelector": {"karpenter.sh/controller": "true"},
+    "nodeSelector": SYSTEM_LABELS,
     "tolerations": [{"key": SYSTEM_TAINT, "operator": "Exists"}],
 }
 

@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Identifier
 from app.runtime.grouping import Grouped
 from app.settings import Settings
 from tests.service.checkpointing import opened
+from tests.service.database import sessions_wait
 from tests.service.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.anyio
@@ -28,9 +29,6 @@ HELD = SQL("""
     END $$;
     CREATE TRIGGER wait_for_the_test BEFORE {} ON {} FOR EACH ROW WHEN ({}) EXECUTE FUNCTION wait_for_the_test();
 """)
-WAITING = """
-    SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
-"""
 
 
 @asynccontextmanager
@@ -43,10 +41,6 @@ async def held_up(
         await connection.execute("SELECT pg_advisory_lock(1)")
         yield connection
         await connection.execute("SELECT pg_advisory_unlock(1)")
-
-
-async def sessions_wait(connection: AsyncConnection, count: int) -> bool:
-    return await (await connection.execute(WAITING)).fetchone() == (count,)
 
 
 async def history(client: httpx.AsyncClient) -> Any:

@@ -28,6 +28,7 @@ from app.runtime.run_queue import Accepted, RunQueue
 from app.runtime.signals import Signals
 from app.security.caller import ALL_SCOPES, LAPTOP, Caller
 from app.tables import run_claims, threads
+from tests.service.database import sessions_wait
 from tests.service.run_queue.queueing import (
     a_run,
     accepted,
@@ -62,14 +63,8 @@ async def test_the_same_key_twice_is_one_run_also_at_the_same_moment(
 
 
 async def all_wait(pool: Pool, count: int) -> bool:
-    """Whether so many sessions wait for a lock."""
     async with pool.connection() as connection:
-        query = """
-            SELECT count(*) AS found FROM pg_stat_activity
-            WHERE wait_event_type = 'Lock' AND datname = current_database()
-        """
-        row = await (await connection.execute(query)).fetchone()
-    return row is not None and row["found"] == count
+        return await sessions_wait(connection, count)
 
 
 @pytest.mark.parametrize(
