@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
+from app.bench import cpu_limits
 from app.bench.targets import GRAPH
 from app.failures import Refused
 from app.runtime.embedded_postgres import embedded_database
@@ -42,9 +43,12 @@ class Recipe:
     peer: str | None = None
     redis: bool = False
     signed_in: bool = False
+    cores: float | None = None  # as many as there are
 
 
 _SERVE = "-m app serve --port {port} --config {config}"
+_TWO = f"{_SERVE} --processes 2 --metrics-port {{metrics_port}}"
+LIMIT = 0.6  # of a core for each process: on two cores the second one of them, the database and the clients have room
 _OURS = {"AGENT_DATABASE_URL": "{url}", "AGENT_LOG_LEVEL": "WARNING"}
 # The limits are counted and never reached: what they cost is measured, not what they refuse.
 _ENOUGH = "1000000"
@@ -77,7 +81,9 @@ RECIPES = {
     "ours-signed-in": Recipe(_SERVE, _SIGNED_IN, signed_in=True),
     "ours-valkey": Recipe(_SERVE, _OURS | _VALKEY, redis=True),
     "ours-valkey-signed-in": Recipe(_SERVE, _SIGNED_IN | _VALKEY, redis=True, signed_in=True),
-    "ours x2": Recipe(f"{_SERVE} --processes 2 --metrics-port {{metrics_port}}", _OURS),
+    "ours x2": Recipe(_TWO, _OURS),
+    "ours limited": Recipe(_SERVE, _OURS, cores=LIMIT),
+    "ours x2 limited": Recipe(_TWO, _OURS, cores=2 * LIMIT),
     "plain": Recipe(
         _UVICORN.replace("{app}", "app.bench.plain_handler:app --loop uvloop --http httptools"),
         {"DATABASE_URL": "{url}"},
@@ -126,7 +132,9 @@ class Laboratory:
         recipe = RECIPES[name]
         if recipe.peer and recipe.peer not in self.peers:
             return f"not installed here (--peer {recipe.peer}=PYTHON)"
-        return "no Redis here (--redis URL)" if recipe.redis and not self.redis else None
+        if recipe.redis and not self.redis:
+            return "no Redis here (--redis URL)"
+        return cpu_limits.reason_without() if recipe.cores else None
 
     @contextmanager
     def server(self, name: str) -> Generator[Server]:
@@ -146,7 +154,8 @@ class Laboratory:
         }
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
         python = self.peers[recipe.peer] if recipe.peer else sys.executable
-        with log.open("wb") as output:
+        limit = cpu_limits.limited(recipe.cores) if recipe.cores else nullcontext()
+        with limit as limited_processes, log.open("wb") as output:
             process = subprocess.Popen(
                 [python, *(part.format(**filled) for part in recipe.command.split())],
                 cwd=self.folder if recipe.peer else CHECKOUT,
@@ -155,17 +164,20 @@ class Laboratory:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        server = Server(name, int(filled["port"]), psutil.Process(process.pid), filled["url"], log, _headers(recipe))
-        try:
-            yield server
-        finally:
-            with suppress(psutil.NoSuchProcess):
-                server.go_on()
-                members = server.tree()
-                process.terminate()
-                for left in psutil.wait_procs(members, STOP_SECONDS)[1]:
-                    left.kill()
-            process.wait()
+            started = psutil.Process(process.pid)
+            server = Server(name, int(filled["port"]), started, filled["url"], log, _headers(recipe))
+            try:
+                if limited_processes:
+                    limited_processes.write_text(str(process.pid))
+                yield server
+            finally:
+                with suppress(psutil.NoSuchProcess):
+                    server.go_on()
+                    members = server.tree()
+                    process.terminate()
+                    for left in psutil.wait_procs(members, STOP_SECONDS)[1]:
+                        left.kill()
+                process.wait()
 
     def _database(self, server: str) -> str:
         """As a URL, which SQLAlchemy needs, with the socket's folder as `host`, which all drivers read."""

@@ -43,6 +43,8 @@ TARGETS = (
     Target("plain", "plain", "sync", "workflow"),
     Target("ours, signed in", "ours-signed-in", "sync"),
     Target("ours, 2 processes", "ours x2", "sync"),
+    Target("ours, limited", "ours limited", "sync", streams=False),
+    Target("ours, 2 processes, limited", "ours x2 limited", "sync", streams=False),
     Target("ours, Valkey", "ours-valkey", "sync", streams=False),
     Target("ours, Valkey, signed in", "ours-valkey-signed-in", "sync", streams=False),
     Target("ours, exit", "ours", "exit", streams=False),
@@ -54,7 +56,7 @@ TARGETS = (
     Target("aegra, Redis", "aegra-redis"),
     Target("langhost", "langhost"),
 )
-QUICK = TARGETS[:8]
+QUICK = TARGETS[:10]
 
 
 def is_whole(kind: Kind, answer: Answer, question: str) -> bool:
