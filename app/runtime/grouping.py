@@ -38,12 +38,18 @@ class Grouped(Generic[Request, Answer]):
     """
 
     def __init__(
-        self, pool: Pool, execute: Execute[Request, Answer], size: Callable[[Request], int] = lambda _: 0
+        self,
+        pool: Pool,
+        execute: Execute[Request, Answer],
+        size: Callable[[Request], int] = lambda _: 0,
+        *,
+        repeats: bool = True,
     ) -> None:
-        """`execute` has to bear repetition: a lost connection does not tell whether it took effect."""
+        """A lost connection does not tell whether `execute` took effect: it is repeated if it `repeats`."""
         self._pool = pool
         self._execute = execute
         self._size = size
+        self._repeats = repeats
         self._waiting: deque[_Call[Request, Answer]] = deque()
         self._alone = 0  # how many of the first calls go by themselves
         self._worker: asyncio.Task[None] | None = None
@@ -111,7 +117,7 @@ class Grouped(Generic[Request, Answer]):
 
     def _repeat_or_fail(self, group: list[_Call[Request, Answer]], failure: Exception, *, lost: bool) -> None:
         """A lost connection is no answer; and what one call did wrong must not fail its neighbours."""
-        again = lost or len(group) > 1
+        again = self._repeats if lost else len(group) > 1
         if again and not lost:
             self._alone += len(group)
         for call in reversed(group):

@@ -136,4 +136,4 @@ class Reaper:
         if dead:
             self._metrics.dead_letters.inc(len(dead))
             log.error("runs given up", extra={"fields": {"runs": [str(run_id) for run_id in dead]}})
-            self._signals.publish(*(changed(run_id) for run_id in dead))
+            self._signals.publish(WORK, *(changed(run_id) for run_id in dead))  # others on their threads may begin

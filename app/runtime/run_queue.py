@@ -1,4 +1,4 @@
-"""Accepts runs and cancellations: one transaction each, under the thread's lock, so that two can never disagree."""
+"""Accepts runs and cancellations: under the thread's lock, so that two can never disagree, or with a thread of its own."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from app.runtime.problems import (
     UnknownRun,
     UnknownThread,
 )
-from app.runtime.run import HANDICAP_SECONDS, CancelAction, Claim, NewRun, Outcome, Run
+from app.runtime.run import HANDICAP_SECONDS, CancelAction, NewRun, Outcome, Run
 from app.runtime.run_refusals import refuse_answer_to_nothing, refuse_other_graph, refuse_second_answer
+from app.runtime.shared_acceptance import AcceptanceWithThread, claim_of
 from app.runtime.signals import Signals
 from app.runtime.thread_streams import ThreadWatch
 from app.runtime.topics import ATTENTION, WORK, changed
@@ -34,7 +35,8 @@ from app.runtime.worker import Worker
 from app.security.audit import note
 from app.security.caller import Caller
 from app.security.run_quota import RunQuota
-from app.tables import runs, threads
+from app.tables import run_acceptance, runs, threads
+from app.tables.run_acceptance import Acceptance
 from app.tables.runs import Connection
 
 RETRY_SECONDS = 2
@@ -106,6 +108,7 @@ class RunQueue:
         self._webhooks = webhooks
         self._quota = RunQuota(most_of_user)
         self._draining = draining
+        self._with_thread = AcceptanceWithThread(pool, worker)
 
     async def accept(self, new: NewRun) -> Accepted:
         """Keeps a run, or answers with the one that its idempotency key already has.
@@ -123,23 +126,30 @@ class RunQueue:
         return accepted
 
     async def _accept(self, new: NewRun) -> Accepted:
-        digest = digest_of(new)
+        may_share = new.create_thread and not new.after_seconds and not new.request.is_resume
+        if may_share and new.idempotency_key is None:
+            # Whoever is cancelled meanwhile leaves a run that is executed, and not one that waits for its lease's end.
+            begun = await asyncio.shield(self._with_thread.accept(new))
+            if begun:
+                self._tell(new.thread_id, _Cancelled(), work=False)
+                return Accepted(begun.run, ending=begun.ending)
         worker = self._worker if not new.after_seconds else None
         reserved = worker.reserve() if worker else None
         asked_at = asyncio.get_running_loop().time()
+        acceptance = Acceptance(new, digest_of(new), reserved)
         claimed = False
         cancelled = _Cancelled()
         try:
             async with self._pool.connection() as connection:
-                if known := await accepted_before(connection, new, digest):
+                if known := await accepted_before(connection, new, acceptance.digest):
                     return Accepted(known, new=False)
                 if reserved is None:
                     await self._refuse_overload(connection)
                 try:
-                    accepted = await self._insert(connection, new, digest, reserved, cancelled)
+                    accepted = await self._insert(connection, acceptance, cancelled)
                 except UniqueViolation:
                     # The same key at the same moment, in another process.
-                    known = await accepted_before(connection, new, digest)
+                    known = await accepted_before(connection, new, acceptance.digest)
                     if known is None:
                         raise
                     return Accepted(known, new=False)
@@ -150,7 +160,7 @@ class RunQueue:
         finally:
             if worker and reserved and not claimed:
                 worker.free()
-        ending = worker.begin(_claim(run, new), asked_at) if claimed and worker else None
+        ending = worker.begin(claim_of(run, new), asked_at) if claimed and worker else None
         self._tell(new.thread_id, cancelled, work=not claimed)
         return Accepted(run, ending=ending)
 
@@ -160,7 +170,7 @@ class RunQueue:
         await self._refuse_overload(connection)
         with suppress(UniqueViolation), self._quota.accepting(new.caller, new.run_id) as room:
             async with connection.transaction():
-                await self._insert(connection, replace(new, room=room), b"", None, cancelled)
+                await self._insert(connection, Acceptance(replace(new, room=room)), cancelled)
         return lambda: self._tell(new.thread_id, cancelled, work=True)
 
     def _tell(self, thread_id: str, cancelled: _Cancelled, *, work: bool) -> None:
@@ -230,24 +240,23 @@ class RunQueue:
                 retry_after=RETRY_SECONDS,
             )
 
-    async def _insert(
-        self, connection: Connection, new: NewRun, digest: bytes, worker: UUID | None, cancelled: _Cancelled
-    ) -> Accepted:
+    async def _insert(self, connection: Connection, acceptance: Acceptance, cancelled: _Cancelled) -> Accepted:
         """The new run, or the one that was accepted with its key while this waited for the thread."""
+        new = acceptance.new
         if new.create_thread:
             if new.request.is_resume:
                 await refuse_answer_to_nothing(connection, new)
             else:
-                run = await runs.insert_with_thread(connection, new, digest, worker, LEASE_SECONDS)
+                (run,) = await run_acceptance.insert_with_threads(connection, [acceptance], LEASE_SECONDS)
                 if run:
                     return Accepted(run)
         async with connection.transaction():
             thread = await threads.lock(connection, new.caller, new.thread_id)
             if thread is None:
-                if new.create_thread and not await runs.has_room(connection, new):
+                if new.create_thread and not await run_acceptance.has_room(connection, new):
                     raise self._quota.reached()
                 raise UnknownThread(f"thread_id={new.thread_id!r}: no such thread.", field="thread_id")
-            known = await accepted_before(connection, new, digest)
+            known = await accepted_before(connection, new, acceptance.digest)
             if known:  # before anything refuses the run, or stops it, as another one on its thread
                 return Accepted(known, new=False)
             refuse_other_graph(thread, new)
@@ -264,28 +273,12 @@ class RunQueue:
                 await _stop(connection, others, "rollback" if new.strategy == "rollback" else "interrupt")
                 cancelled.run_ids += [run.run_id for run in others]
             await threads.make_busy(connection, new.thread_id, new.graph_id, new.thread_metadata)
-            run = await runs.insert(connection, new, digest, None if others else worker, LEASE_SECONDS)
+            run = await run_acceptance.insert(
+                connection, replace(acceptance, worker=None) if others else acceptance, LEASE_SECONDS
+            )
             if run is None:
                 raise self._quota.reached()
             return Accepted(run)
-
-
-def _claim(run: Run, new: NewRun) -> Claim:
-    return Claim(
-        run_id=run.run_id,
-        thread_id=run.thread_id,
-        graph_id=run.graph_id,
-        encoded=bytes(run.request),
-        recorded=run.recorded,
-        fence=run.fence,
-        failures=0,
-        trace_context=new.trace_context,
-        cancel_action=None,
-        waited_seconds=0,
-        tenant=new.caller.tenant,
-        owner=new.caller.user,
-        has_webhook=new.webhook is not None,
-    )
 
 
 async def _stop(connection: Connection, others: Sequence[Run], action: CancelAction) -> None:

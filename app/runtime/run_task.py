@@ -21,12 +21,14 @@ from app.observability.tracing import continued
 from app.runtime.checkpoints import PooledSaver, writing_as
 from app.runtime.database import Pool
 from app.runtime.execution import Executor, timed_out
+from app.runtime.grouping import Grouped
 from app.runtime.leases import LeaseKeeper
 from app.runtime.problems import LeaseLost
 from app.runtime.run import Claim, Outcome
 from app.runtime.stream_parts import to_json
 from app.runtime.streaming import EventLog, LiveRun
 from app.tables import run_claims, webhooks
+from app.tables.run_claims import Finished
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Parts:
     events: EventLog
     leases: LeaseKeeper
     metrics: Metrics
+    finish: Grouped[tuple[Claim, Outcome], Finished | None]
 
 
 class RunTask:
@@ -59,6 +62,7 @@ class RunTask:
         self.claim = claim
         self.accepted_here = accepted_here
         self.followed_elsewhere = not accepted_here
+        self.next_waits = False  # once it has ended
         self.ended: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
         self._parts = parts
         self._control = RunControl()
@@ -204,13 +208,17 @@ class RunTask:
         return False
 
     async def _finish(self, outcome: Outcome) -> bool:
-        async with self._parts.pool.connection() as connection:
-            if not self.claim.has_webhook:
-                return await run_claims.finish(connection, self.claim, outcome)
-            async with connection.transaction():
-                finished = await run_claims.finish(connection, self.claim, outcome)
-                await webhooks.add_state(connection, self.claim.run_id, to_json(outcome.values))
-                return finished
+        ending, has_webhook = (self.claim, outcome), self.claim.has_webhook
+        finished = None if has_webhook else await self._parts.finish(ending)
+        if finished is None:
+            async with self._parts.pool.connection() as connection, connection.transaction():
+                if not await run_claims.lock(connection, self.claim):
+                    return False
+                (finished,) = await run_claims.finish(connection, [ending])
+                if has_webhook:
+                    await webhooks.add_state(connection, self.claim.run_id, to_json(outcome.values))
+        self.next_waits = finished is not None and finished.next_waits
+        return finished is not None
 
     async def _release(self, *, failed: bool, after_seconds: float = 0) -> bool:
         async with self._parts.pool.connection() as connection:

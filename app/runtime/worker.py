@@ -14,6 +14,7 @@ from app.observability.metrics import HANDED_OVER, LEASE_EXPIRED, Metrics
 from app.runtime.checkpoints import PooledSaver
 from app.runtime.database import Pool
 from app.runtime.execution import Executor
+from app.runtime.grouping import Grouped
 from app.runtime.leases import LEASE_SECONDS, LeaseKeeper
 from app.runtime.run import Claim, Outcome
 from app.runtime.run_task import Parts, RunTask, Stop
@@ -21,6 +22,7 @@ from app.runtime.signals import Signals
 from app.runtime.streaming import EventLog
 from app.runtime.topics import ATTENTION, WORK, changed
 from app.tables import run_claims
+from app.tables.run_claims import Finished
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +46,20 @@ class Worker:
         self.id = uuid4()
         self.draining = False
         self.leases = LeaseKeeper(pool, self._held, self._stop)
-        self._parts = Parts(pool, saver, executor, events, self.leases, metrics)
+        finish = Grouped[tuple[Claim, Outcome], Finished | None](pool, run_claims.finish)
+        self._parts = Parts(pool, saver, executor, events, self.leases, metrics, finish)
         self._signals = signals
         self._slots = slots
         self._reserved = 0  # slots of runs that are being accepted or claimed
-        self._caught_up = False  # nobody waits in the queue, as far as this process knows
+        self._caught_up = False  # the last look at the queue left nobody there
         self._running: dict[UUID, RunTask] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._free_slot = asyncio.Event()
         self._next_suspect_at = 0.0
+        self._look_again_seconds = LOOK_AGAIN_SECONDS
 
     def reserve(self) -> UUID | None:
-        """The id to claim with, if a slot is free and nobody waits before; to be followed by begin() or free()."""
+        """The id to claim with, if a slot is free and the last look left nobody; to be followed by begin() or free()."""
         if self.draining or not self._caught_up or self._free() < 1:
             return None
         self._reserved += 1
@@ -73,18 +77,18 @@ class Worker:
     async def claim_forever(self) -> None:
         with self._signals.subscribe(WORK) as work:
             while True:
+                if self._free() < 1:
+                    self._caught_up = False  # nor does this look find out
                 work.clear()
                 self._free_slot.clear()
                 if not self.draining and self._free() > 0:
                     await self._claim_some()
                 waits = [asyncio.ensure_future(work.wait()), asyncio.ensure_future(self._free_slot.wait())]
                 try:
-                    await asyncio.wait(waits, timeout=LOOK_AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(waits, timeout=self._look_again_seconds, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     for wait in waits:
                         wait.cancel()
-                if work.is_set():
-                    self._caught_up = False
 
     async def attend_forever(self) -> None:
         with self._signals.subscribe(ATTENTION) as attention:
@@ -133,7 +137,10 @@ class Worker:
             self._free_slot.set()
 
     async def _claim_some(self) -> None:
-        wanted = self._free()
+        # Half of them when nobody is known to wait: else each look sends what is accepted meanwhile into the queue, of
+        # which the next look is told, and so on (under load 30 % of the runs went that way). So a run that is accepted
+        # here may begin before one that waits since this look began, never instead of it.
+        wanted = (self._free() + 1) // 2 if self._caught_up else self._free()
         self._reserved += wanted
         asked_at = asyncio.get_running_loop().time()
         claims: list[Claim] = []
@@ -143,9 +150,12 @@ class Worker:
                     claims += await run_claims.claim(connection, self.id, 1, LEASE_SECONDS, suspects=True)
                 claims += await run_claims.claim(connection, self.id, wanted - len(claims), LEASE_SECONDS)
             self._caught_up = len(claims) < wanted
+            self._slot_is_free()  # there may be more to claim than was asked for
         except UniqueViolation:
+            self._caught_up = False
             self._free_slot.set()  # another process was quicker on a thread: look again at once
         except (OperationalError, PoolTimeout) as failure:
+            self._caught_up = False
             log.warning("nothing claimed", extra={"fields": {"error": type(failure).__name__}})
         finally:
             self._reserved -= wanted
@@ -196,7 +206,7 @@ class Worker:
         """Who waits in this process at once; the others only when some may wait, for each message costs them all."""
         run_id = running.claim.run_id
         self._parts.events.wake(run_id)
-        if outcome is None:
-            self._signals.publish(WORK, changed(run_id))
-        elif running.followed_elsewhere:
+        if outcome is None or running.next_waits:
+            self._signals.publish(WORK)
+        if outcome is None or running.followed_elsewhere:
             self._signals.publish(changed(run_id))

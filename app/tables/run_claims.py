@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
+import orjson
+from psycopg.types.json import Json, Jsonb
 
 from app.runtime.run import CancelAction, Claim, Outcome
+from app.tables.planning import PENDING, RUNNING, few
 from app.tables.runs import Connection
 
 # Within a thread the order is that of acceptance. Both rows are locked, so a thread that is being changed by hand is
@@ -40,12 +42,12 @@ SUSPECT = 2
 CLAIM = _CLAIM.format(chosen=f"runs.failures < {SUSPECT}")
 CLAIM_SUSPECT = _CLAIM.format(chosen=f"runs.failures >= {SUSPECT}")
 
-RENEW = """
+RENEW = f"""
     UPDATE runs SET lease_until = now() + make_interval(secs => %(lease)s)
-    FROM unnest(%(run_ids)s::uuid[], %(fences)s::bigint[]) AS held (run_id, fence)
-    WHERE runs.run_id = held.run_id AND runs.fence = held.fence AND runs.status = 'running'
+    FROM {few("unnest(%(run_ids)s::uuid[], %(fences)s::bigint[]) AS held (run_id, fence)")} AS held
+    WHERE runs.run_id = held.run_id AND runs.fence = held.fence AND runs.{RUNNING}
     RETURNING runs.run_id, runs.cancel_action
-"""
+"""  # noqa: S608  constants
 
 
 # Two orders of these locks would deadlock: the thread's first, as acceptance takes it. The run's is FOR UPDATE: what is
@@ -56,32 +58,48 @@ def _lock(fence: LiteralString = "fence = %(fence)s") -> LiteralString:
             SELECT thread_id FROM threads WHERE thread_id = %(thread_id)s FOR UPDATE
         ), held AS (
             SELECT run_id FROM runs JOIN thread USING (thread_id)
-            WHERE run_id = %(run_id)s AND {fence} AND runs.status = 'running'
+            WHERE run_id = %(run_id)s AND {fence} AND runs.{RUNNING}
             FOR UPDATE OF runs
         )
     """  # noqa: S608  constants
 
 
+LOCK = f"WITH {_lock()} SELECT run_id FROM held"  # noqa: S608  constants
+
+_ENDINGS = """
+    json_to_recordset(%(endings)s) AS ending (
+        run_id uuid, fence bigint, thread_id text, status text, error jsonb, thread_status text, interrupts text[])
+"""
+# Many share it, and so it waits for nobody: a thread that is being changed must not hold up the others' ends.
 FINISH = f"""
-    WITH {_lock()}, ended AS (
+    WITH ending AS MATERIALIZED {few(_ENDINGS)}, held AS MATERIALIZED (
+        SELECT ending.*, EXISTS (
+            SELECT FROM runs AS next WHERE next.thread_id = ending.thread_id AND {PENDING}
+        ) AS next_waits
+        FROM ending CROSS JOIN LATERAL (
+            SELECT FROM threads WHERE threads.thread_id = ending.thread_id FOR UPDATE SKIP LOCKED
+        ) AS thread CROSS JOIN LATERAL (
+            SELECT FROM runs
+            WHERE runs.run_id = ending.run_id AND runs.fence = ending.fence AND runs.{RUNNING}
+            FOR UPDATE SKIP LOCKED
+        ) AS run
+    ), ended AS (
         UPDATE runs SET
-            status = %(status)s, error = %(error)s, worker = NULL, lease_until = NULL,
+            status = held.status, error = held.error, worker = NULL, lease_until = NULL,
             cancel_action = NULL, ended_at = now(), updated_at = now()
         FROM held WHERE runs.run_id = held.run_id
-        RETURNING runs.run_id
+        RETURNING held.*
     ), settled AS (
         UPDATE threads SET
             status = CASE
-                WHEN EXISTS (
-                    SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending' AND run_id <> %(run_id)s
-                ) THEN 'busy'
-                WHEN %(interrupts)s::text[] IS NOT NULL THEN %(thread_status)s
+                WHEN ended.next_waits THEN 'busy'
+                WHEN ended.interrupts IS NOT NULL THEN ended.thread_status
                 WHEN threads.interrupts = '{{}}' THEN 'idle'
                 ELSE 'interrupted' END,
-            interrupts = coalesce(%(interrupts)s::text[], threads.interrupts), updated_at = now()
-        FROM ended WHERE threads.thread_id = %(thread_id)s
+            interrupts = coalesce(ended.interrupts, threads.interrupts), updated_at = now()
+        FROM ended WHERE threads.thread_id = ended.thread_id
     )
-    SELECT run_id FROM ended
+    SELECT run_id, fence, next_waits FROM ended
 """  # noqa: S608  constants
 
 # Bears repetition, when an answer was lost: nobody else raises the fence while the lease lasts.
@@ -98,7 +116,7 @@ TAKE_BACK = f"""
     ), settled AS (
         UPDATE threads SET
             status = CASE
-                WHEN EXISTS (SELECT FROM runs WHERE thread_id = %(thread_id)s AND status = 'pending') THEN 'busy'
+                WHEN EXISTS (SELECT FROM runs WHERE thread_id = %(thread_id)s AND {PENDING}) THEN 'busy'
                 WHEN threads.interrupts = '{{}}' THEN 'idle'
                 ELSE 'interrupted' END,
             updated_at = now()
@@ -108,16 +126,16 @@ TAKE_BACK = f"""
 """  # noqa: S608  constants
 
 # Back into the queue in the old place. A hand-over counts no failure; a lost connection does, and waits longer each time.
-RELEASE = """
+RELEASE = f"""
     UPDATE runs SET
         status = 'pending', worker = NULL, lease_until = NULL, failures = failures + %(failed)s, updated_at = now(),
         available_at = now() + make_interval(secs => %(after)s)
     FROM (
-        SELECT run_id FROM runs WHERE run_id = %(run_id)s AND fence = %(fence)s AND status = 'running' FOR UPDATE
+        SELECT run_id FROM runs WHERE run_id = %(run_id)s AND fence = %(fence)s AND {RUNNING} FOR UPDATE
     ) AS held
     WHERE runs.run_id = held.run_id
     RETURNING runs.run_id
-"""
+"""  # noqa: S608  constants
 
 # Failures are those since the run last got on: one that takes its worker with it at the same step each time is given up,
 # one that lost many in a long life is not.
@@ -138,6 +156,13 @@ REAP = """
     FROM counted WHERE runs.run_id = counted.run_id
     RETURNING runs.run_id, runs.failures
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that ended, and whether another waits on its thread."""
+
+    next_waits: bool
 
 
 def _claim(row: Mapping[str, Any]) -> Claim:
@@ -172,21 +197,34 @@ async def renew(
     connection: Connection, held: Mapping[UUID, int], lease_seconds: float
 ) -> dict[UUID, CancelAction | None]:
     """Those still held, each with the cancellation asked of it."""
-    values = {"run_ids": list(held.keys()), "fences": list(held.values()), "lease": lease_seconds}
+    values = {"run_ids": list(held.keys()), "fences": list(held.values()), "lease": lease_seconds, "count": len(held)}
     rows = await (await connection.execute(RENEW, values)).fetchall()
     return {row["run_id"]: row["cancel_action"] for row in rows}
 
 
-async def finish(connection: Connection, claim: Claim, outcome: Outcome) -> bool:
-    """Ends a run and settles its thread; false when a newer claim exists."""
-    values = {
-        **_held(claim),
-        "status": outcome.status,
-        "error": Jsonb(outcome.error) if outcome.error else None,
-        "thread_status": outcome.thread_status,
-        "interrupts": None if outcome.interrupts is None else list(outcome.interrupts),
-    }
-    return await (await connection.execute(FINISH, values)).fetchone() is not None
+async def finish(connection: Connection, endings: Sequence[tuple[Claim, Outcome]]) -> list[Finished | None]:
+    """Ends runs and settles their threads; None when a newer claim exists, or somebody has the run or thread locked."""
+    rows = [
+        {
+            **_held(claim),
+            "status": outcome.status,
+            "error": outcome.error or None,
+            "thread_status": outcome.thread_status,
+            "interrupts": outcome.interrupts,
+        }
+        for claim, outcome in endings
+    ]
+    cursor = await connection.execute(FINISH, {"endings": Json(rows, dumps=orjson.dumps), "count": len(rows)})
+    ended = {(row["run_id"], row["fence"]): Finished(row["next_waits"]) for row in await cursor.fetchall()}
+    return [ended.get((claim.run_id, claim.fence)) for claim, _ in endings]
+
+
+async def lock(connection: Connection, claim: Claim) -> bool:
+    """Waits for whoever has the run or its thread locked, until this transaction ends; false when a newer claim exists.
+
+    A statement of its own: the next one sees what the others did under their locks, such as a run that was accepted.
+    """
+    return await (await connection.execute(LOCK, _held(claim))).fetchone() is not None
 
 
 async def release(connection: Connection, claim: Claim, *, failed: bool, after_seconds: float = 0) -> bool:

@@ -10,6 +10,8 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
+from app.tables.planning import RUNNING, few
+
 Connection = AsyncConnection[DictRow]
 
 
@@ -22,17 +24,17 @@ class Event:
     data: bytes  # JSON
 
 
+_NEW = """
+    unnest(%(run_ids)s::uuid[], %(fences)s::bigint[], %(ids)s::bigint[], %(events)s::text[], %(data)s::bytea[])
+        AS new (run_id, fence, id, event, data)
+"""
 # Of a run that was claimed anew, the former worker's events are dropped. The rows of runs stay locked until the events
 # are there: whoever takes a run away locks its row FOR UPDATE, and numbers its own events after these.
-APPEND = """
-    WITH new AS MATERIALIZED (
-        SELECT * FROM unnest(
-            %(run_ids)s::uuid[], %(fences)s::bigint[], %(ids)s::bigint[], %(events)s::text[], %(data)s::bytea[]
-        ) AS new (run_id, fence, id, event, data)
-    ), held AS MATERIALIZED (
+APPEND = f"""
+    WITH new AS MATERIALIZED {few(_NEW)}, held AS MATERIALIZED (
         SELECT runs.run_id, runs.fence FROM runs
         JOIN (SELECT DISTINCT run_id, fence FROM new) AS claim ON runs.run_id = claim.run_id AND runs.fence = claim.fence
-        WHERE runs.status = 'running'
+        WHERE runs.{RUNNING}
         FOR KEY SHARE OF runs
     ), added AS (
         INSERT INTO run_events (run_id, id, event, data)
@@ -40,12 +42,13 @@ APPEND = """
         ON CONFLICT DO NOTHING
     )
     SELECT run_id FROM held
-"""
+"""  # noqa: S608  constants
 
 
 async def append(connection: Connection, rows: Sequence[tuple[UUID, int, Event]]) -> set[UUID]:
     """Adds (run, fence, event) rows of any number of runs in one statement. Returns the runs that are still held."""
     values = {
+        "count": len(rows),
         "run_ids": [run_id for run_id, _, _ in rows],
         "fences": [fence for _, fence, _ in rows],
         "ids": [event.id for _, _, event in rows],

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.anyio
 
 STEP_2_IS_SHOWN = "NEW.event = 'updates' AND convert_from(NEW.data, 'UTF8') LIKE '%step_2%'"
 
+QUESTIONS = "SELECT FROM checkpoint_writes WHERE written_by = %s AND channel = '__interrupt__'"
+
 
 @dataclass
 class Aftermath:
@@ -62,8 +64,9 @@ async def aftermath(calm: OwnPostgres) -> AsyncGenerator[Aftermath]:
                 await on_wide.runs.wait(thread_id, graph, input={"answers": []}, if_not_exists="create")
             gates.build("UPDATE", "runs", "NEW.status IN ('success', 'interrupted')")
             calls.append(asyncio.create_task(unended.call(on_wide, pause=0.1)))
-            await on_wide.runs.create(twice_asked, "asking_twice", command={"resume": "one"})
-            await gates.until_waiting(4)
+            answer = await on_wide.runs.create(twice_asked, "asking_twice", command={"resume": "one"})
+            await gates.until_waiting(3)  # for one process ends its runs in one statement
+            await eventually(lambda: rows(stage.database_url, QUESTIONS, [answer["run_id"]]))
             modes: Any = ["values", "updates"]
             run = await on_wide.runs.create(
                 beside, "beside", input={"done": []}, stream_mode=modes, if_not_exists="create"

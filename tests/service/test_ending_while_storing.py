@@ -13,9 +13,6 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Identifier
 
-from app.runtime.grouping import Grouped
-from app.settings import Settings
-from tests.service.checkpointing import opened
 from tests.service.database import sessions_wait
 from tests.service.waiting import eventually, eventually_async
 
@@ -126,29 +123,3 @@ async def test_a_cancelled_run_shows_nothing_that_the_next_one_does_not_find(
 
 def a_graph_is_cancelled() -> bool:
     return any(task.get_name().startswith("run-") and task.cancelling() for task in asyncio.all_tasks())
-
-
-async def test_whoever_is_cancelled_goes_on_when_its_statement_has_taken_effect(settings: Settings) -> None:
-    begun, stored = asyncio.Event(), asyncio.Event()
-    effects: list[str] = []
-
-    async def execute(_: object, requests: Any) -> list[None]:
-        begun.set()
-        await stored.wait()
-        effects.extend(requests)
-        return [None] * len(requests)
-
-    async def store_and_look() -> list[str]:
-        try:
-            await call("checkpoint")
-        except asyncio.CancelledError:
-            return list(effects)
-        raise AssertionError("it was not cancelled")
-
-    async with opened(settings) as pool:
-        call = Grouped[str, None](pool, execute)
-        storing = asyncio.create_task(store_and_look())
-        await begun.wait()
-        storing.cancel()
-        asyncio.get_running_loop().call_later(0.05, stored.set)
-        assert await storing == ["checkpoint"]

@@ -12,6 +12,7 @@ from app.runtime.run import Claim, NewRun, Outcome, Run, RunRequest
 from app.runtime.run_queue import RunQueue
 from app.runtime.signals import Signals
 from app.runtime.webhook_policy import WebhookPolicy
+from app.runtime.worker import Worker
 from app.security.caller import LAPTOP
 from app.tables import run_claims, runs, threads
 
@@ -19,12 +20,16 @@ WORKER, OTHER = uuid4(), uuid4()
 
 
 def make_queue(
-    pool: Pool, signals: Signals, most_pending: int = 100, draining: asyncio.Event | None = None
+    pool: Pool,
+    signals: Signals,
+    most_pending: int = 100,
+    draining: asyncio.Event | None = None,
+    worker: Worker | None = None,
 ) -> RunQueue:
     return RunQueue(
         pool,
         signals,
-        worker=None,
+        worker=worker,
         most_pending=most_pending,
         most_of_user=3,
         webhooks=WebhookPolicy(),
@@ -66,7 +71,8 @@ async def rows(pool: Pool, query: LiteralString) -> list[dict[str, Any]]:
 
 async def end(pool: Pool, held: Claim, outcome: Outcome | None = None) -> bool:
     async with pool.connection() as connection:
-        return await run_claims.finish(connection, held, outcome or Outcome("success"))
+        (finished,) = await run_claims.finish(connection, [(held, outcome or Outcome("success"))])
+    return finished is not None
 
 
 async def status(pool: Pool, run_id: UUID) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
-from uuid import uuid4
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -23,23 +23,28 @@ from app.runtime.problems import (
     UnknownRun,
     UnknownThread,
 )
-from app.runtime.run import Outcome, RunRequest, Strategy
+from app.runtime.run import Claim, Outcome, RunRequest, Strategy
 from app.runtime.run_queue import Accepted, RunQueue
 from app.runtime.signals import Signals
+from app.runtime.worker import Worker
 from app.security.caller import ALL_SCOPES, LAPTOP, Caller
-from app.tables import run_claims, threads
+from app.security.run_quota import Room
+from app.tables import run_acceptance, run_claims, threads
+from app.tables.run_acceptance import Acceptance
 from tests.service.database import sessions_wait
 from tests.service.run_queue.queueing import (
+    WORKER,
     a_run,
     accepted,
     claim,
     end,
+    execute,
     make_queue,
     rows,
     status,
     thread_status,
 )
-from tests.service.waiting import eventually_async
+from tests.service.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +65,101 @@ async def test_the_same_key_twice_is_one_run_also_at_the_same_moment(
     assert len({answer.run.run_id for answer in answers}) == 1
     assert [answer.new for answer in answers].count(True) == 1
     assert len(await claim(pool)) == 1
+
+
+async def test_of_two_on_one_new_thread_in_one_statement_only_the_first_makes_it(pool: Pool) -> None:
+    first, second, other = (Acceptance(a_run(thread_id), worker=WORKER) for thread_id in ("t", "t", "a"))
+    async with pool.connection() as connection:
+        made = await run_acceptance.insert_with_threads(connection, [first, second, other], 10)
+    assert [run and run.run_id for run in made] == [first.new.run_id, None, other.new.run_id]
+    assert {run.status for run in made if run} == {"running"}
+
+
+async def test_in_one_statement_a_user_with_too_many_runs_does_not_hold_up_another(pool: Pool) -> None:
+    full, free = (Caller("", name, ALL_SCOPES) for name in ("full", "free"))
+    given = [
+        Acceptance(a_run(caller=full)),
+        Acceptance(a_run(caller=full, room=Room(0, ()))),
+        Acceptance(a_run(caller=free, room=Room(0, ()))),
+    ]
+    async with pool.connection() as connection:
+        await run_acceptance.insert_with_threads(connection, given[:1], 10)
+        made = await run_acceptance.insert_with_threads(connection, given[1:], 10)
+        assert not await run_acceptance.has_room(connection, given[1].new)
+    assert [run is not None for run in made] == [False, True]
+
+
+class EndlessSlots:
+    """The part of a worker that acceptance uses."""
+
+    def __init__(self) -> None:
+        self.reserved = 0
+        self.begun: list[UUID] = []
+
+    def reserve(self) -> UUID:
+        self.reserved += 1
+        return WORKER
+
+    def free(self) -> None:
+        self.reserved -= 1
+
+    def begin(self, claim: Claim, asked_at: float) -> asyncio.Future[None]:
+        self.reserved -= 1
+        self.begun.append(claim.run_id)
+        return asyncio.get_running_loop().create_future()
+
+
+async def test_of_many_accepted_at_once_each_thread_s_first_begins_here_and_the_others_wait(
+    pool: Pool, signals: Signals
+) -> None:
+    slots = EndlessSlots()
+    queue = make_queue(pool, signals, worker=cast("Worker", slots))
+    answers = await asyncio.gather(*(queue.accept(a_run(f"t{number % 5}")) for number in range(20)))
+    assert len({answer.run.run_id for answer in answers}) == 20
+    begun = [answer.run for answer in answers if answer.run.status == "running"]
+    assert sorted(run.thread_id for run in begun) == [f"t{number}" for number in range(5)]
+    assert {run.run_id for run in begun} == set(slots.begun)
+    assert slots.reserved == 0
+
+
+async def test_a_thread_that_is_just_being_deleted_holds_up_nobody_else(pool: Pool, signals: Signals) -> None:
+    slots = EndlessSlots()
+    queue = make_queue(pool, signals, worker=cast("Worker", slots))
+    await accepted(queue, "gone")
+    async with pool.connection() as deleting:
+        async with deleting.transaction():
+            await deleting.execute("DELETE FROM threads WHERE thread_id = 'gone'")
+            waits = asyncio.create_task(accepted(queue, "gone"))
+            others = await asyncio.gather(*(accepted(queue) for _ in range(5)))
+            assert {run.status for run in others} == {"running"}
+            assert not waits.done()
+        assert (await waits).status == "running"
+    assert slots.reserved == 0
+
+
+BE_SLOW = """
+    CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$
+"""
+SLOW = "CREATE TRIGGER be_slow BEFORE INSERT ON threads FOR EACH ROW EXECUTE FUNCTION be_slow()"
+
+
+async def test_whoever_is_cancelled_while_accepting_leaves_a_run_that_is_executed(pool: Pool, signals: Signals) -> None:
+    slots = EndlessSlots()
+    queue = make_queue(pool, signals, worker=cast("Worker", slots))
+    await execute(pool, BE_SLOW)
+    await execute(pool, SLOW)
+
+    async def under_way() -> object:
+        return await rows(pool, "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+
+    accepting = asyncio.create_task(queue.accept(a_run("t")))
+    await eventually_async(under_way)
+    accepting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await accepting
+    await eventually(lambda: slots.begun)
+    assert await status(pool, slots.begun[0]) == "running"
+    assert slots.reserved == 0
 
 
 async def all_wait(pool: Pool, count: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -13,10 +14,14 @@ from app.runtime.run import Outcome, Priority
 from app.runtime.run_queue import RunQueue
 from app.runtime.signals import Signals
 from app.security.caller import LAPTOP
-from app.tables import run_claims, runs, threads
+from app.tables import run_acceptance, run_claims, runs, threads
+from app.tables.run_acceptance import Acceptance
+from app.tables.run_claims import Finished
+from tests.service.database import sessions_wait
 from tests.service.run_queue.queueing import (
     OTHER,
     WORKER,
+    a_run,
     accepted,
     claim,
     end,
@@ -24,6 +29,7 @@ from tests.service.run_queue.queueing import (
     status,
     thread_status,
 )
+from tests.service.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -99,12 +105,61 @@ async def test_an_older_claim_can_neither_end_nor_release_nor_renew_the_run(pool
         assert len(await run_claims.reap(connection)) == 1
     (new,) = await claim(pool, worker=OTHER)
     async with pool.connection() as connection:
-        assert not await run_claims.finish(connection, old, Outcome("error"))
+        assert await run_claims.finish(connection, [(old, Outcome("error"))]) == [None]
         assert not await run_claims.release(connection, old, failed=False)
         assert await run_claims.renew(connection, {old.run_id: old.fence}, 10) == {}
         assert await run_claims.renew(connection, {new.run_id: new.fence}, 10) == {new.run_id: None}
     assert await end(pool, new)
     assert await status(pool, new.run_id) == "success"
+
+
+async def test_many_ends_in_one_statement_pass_over_a_thread_that_is_being_changed(pool: Pool, queue: RunQueue) -> None:
+    for thread_id in ("changed", "followed", "other"):
+        await accepted(queue, thread_id)
+    await accepted(queue, "followed")
+    held = {each.thread_id: each for each in await claim(pool)}
+    endings = [(held[thread_id], Outcome("success")) for thread_id in ("changed", "followed", "other")]
+    async with pool.connection() as connection, pool.connection() as changing:
+        async with changing.transaction():
+            await threads.lock(changing, LAPTOP, "changed")
+            ended = await run_claims.finish(connection, endings)
+        assert ended == [None, Finished(next_waits=True), Finished(next_waits=False)]
+        assert await run_claims.finish(connection, endings) == [Finished(next_waits=False), None, None]
+    assert [await thread_status(pool, thread_id) for thread_id in ("changed", "followed", "other")] == [
+        "idle",
+        "busy",
+        "idle",
+    ]
+
+
+async def test_an_end_that_waits_for_an_acceptance_on_its_thread_sees_the_run(pool: Pool, queue: RunQueue) -> None:
+    await accepted(queue, "t")
+    (held,) = await claim(pool)
+
+    async def end_in_turn() -> list[Finished | None]:
+        async with pool.connection() as connection, connection.transaction():
+            assert await run_claims.lock(connection, held)
+            return await run_claims.finish(connection, [(held, Outcome("success"))])
+
+    async with pool.connection() as accepting, pool.connection() as looking:
+        async with accepting.transaction():
+            await threads.lock(accepting, LAPTOP, "t")
+            await run_acceptance.insert(accepting, Acceptance(a_run("t")), 10)
+            ending = asyncio.create_task(end_in_turn())
+            await eventually_async(lambda: sessions_wait(looking, 1))
+        assert await ending == [Finished(next_waits=True)]
+    assert await thread_status(pool, "t") == "busy"
+
+
+async def test_an_older_claim_in_the_same_statement_ends_nothing(pool: Pool, queue: RunQueue) -> None:
+    await accepted(queue)
+    (old,) = await claim(pool)
+    new = replace(old, fence=old.fence + 1)
+    await execute(pool, "UPDATE runs SET fence = fence + 1")
+    async with pool.connection() as connection:
+        ended = await run_claims.finish(connection, [(old, Outcome("success")), (new, Outcome("error"))])
+    assert ended == [None, Finished(next_waits=False)]
+    assert await status(pool, new.run_id) == "error"
 
 
 async def test_a_living_lease_is_not_reaped(pool: Pool, queue: RunQueue) -> None:
